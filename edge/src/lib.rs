@@ -1,0 +1,1 @@
+//! Anteroom on Workers and workerd.
