@@ -12,8 +12,10 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod admission;
 pub mod bitmap;
 pub mod line;
 pub mod rank;
+pub mod settings;
 pub mod units;
 pub mod window;

@@ -20,8 +20,10 @@ pub struct Call {
     pub limit: Slot,
     /// When the claim window of this wave closes.
     pub until: Millis,
-    /// What the rate bucket holds afterwards.
+    /// What the rate bucket holds before.
     pub level: u64,
+    /// What each slot called takes out of it.
+    pub cost: u64,
     /// As of when.
     pub level_at: Millis,
     /// How much of `refund` has been put into it.
@@ -122,7 +124,7 @@ impl Line {
             self.window.at(now).losses += lapsed;
         }
         let limit = call.limit.min(Slot(self.facts.issued));
-        let called = call.count.min(self.live_up_to(limit));
+        let called: u64 = call.count.min(self.live_up_to(limit));
         if called > 0 {
             let (mut low, mut high) = (self.facts.serving, limit.0);
             while high - low > 1 {
@@ -138,7 +140,7 @@ impl Line {
             self.facts.called_total += called;
             self.window.at(now).calls += called;
         }
-        self.facts.level = call.level;
+        self.facts.level = call.level.saturating_sub(called * call.cost);
         self.facts.level_at = call.level_at;
         self.facts.refund = self.facts.refund.saturating_sub(call.refund);
         self.facts.wave_at = call.wave_at;
