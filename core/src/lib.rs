@@ -17,5 +17,6 @@ pub mod bitmap;
 pub mod line;
 pub mod rank;
 pub mod settings;
+pub mod token;
 pub mod units;
 pub mod window;
