@@ -186,7 +186,6 @@ impl Eq for Bitmap {}
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::vec;
 
     fn bitmap(bits: &[bool]) -> Bitmap {
         let mut map = Bitmap::new();
@@ -240,6 +239,6 @@ mod tests {
         let mut map = Bitmap::new();
         map.set(1000);
         map.clear(1000);
-        assert_eq!(map.to_bytes(), vec![]);
+        assert!(map.to_bytes().is_empty());
     }
 }

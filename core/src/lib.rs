@@ -14,5 +14,6 @@ extern crate std;
 
 pub mod bitmap;
 pub mod rank;
+pub mod sketch;
 pub mod units;
 pub mod window;
