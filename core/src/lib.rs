@@ -13,6 +13,8 @@ extern crate alloc;
 extern crate std;
 
 pub mod bitmap;
+pub mod eta;
+pub mod poll;
 pub mod rank;
 pub mod sketch;
 pub mod units;
