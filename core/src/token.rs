@@ -4,9 +4,12 @@
 //! refused before anything is computed; its audience says that it is for waiting, so no other token of ours passes for one.
 
 use crate::units::{EventId, Generation, Identity, Millis, Ticket};
-use alloc::borrow::Cow;
 use core::fmt;
-use serde::{Deserialize, Serialize};
+#[cfg(feature = "signatures")]
+use {
+    alloc::borrow::Cow,
+    serde::{Deserialize, Serialize},
+};
 
 /// `{"typ":"JWT","alg":"HS256"}` in base64url.
 pub const HEADER: &str = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9";
@@ -63,6 +66,7 @@ impl fmt::Display for BadToken {
 impl core::error::Error for BadToken {}
 
 /// The payload as it is written. Ids borrow from it, since their characters never need an escape.
+#[cfg(feature = "signatures")]
 #[derive(Serialize, Deserialize)]
 struct Payload<'a> {
     aud: &'a str,

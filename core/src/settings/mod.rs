@@ -5,7 +5,7 @@
 
 mod read;
 
-pub use read::Problem;
+pub use read::{Problem, rfc3339};
 
 use crate::units::Millis;
 use alloc::collections::BTreeMap;
@@ -274,7 +274,7 @@ impl Settings {
 
     /// The whole, in the shape it is read.
     pub fn to_json(&self) -> Value {
-        let time = |at: Option<Millis>| at.map(read::rfc3339);
+        let time = |at: Option<Millis>| at.map(rfc3339);
         let mut min_wait = Vec::new();
         for step in &self.min_wait {
             let mut object = Map::new();

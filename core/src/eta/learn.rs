@@ -1,0 +1,225 @@
+//! What the window teaches about speed, losses and how steady both are.
+
+use super::{Capacity, Course, Full, Observed, Pace, Steady, Supply};
+use crate::units::Millis;
+use crate::window::{Flow, STRETCH_MS, STRETCHES, Window};
+use alloc::vec::Vec;
+
+/// Calls that the settings' rate counts for against what was seen: fades within seconds in a line that moves.
+const PRIOR_CALLS: f64 = 3.0;
+/// The same in seconds of the rate.
+const PRIOR_SECS: f64 = 5.0;
+/// Seconds that each person waiting is assumed to have stayed beyond what was seen: a first leaver is no trend.
+const PRIOR_STAY: f64 = 60.0;
+/// What part of a session people use, for want of anything seen, and how many people coming out that belief counts for.
+const PRIOR_STAY_SHARE: f64 = 0.7;
+const PRIOR_OUT: f64 = 5.0;
+/// Most relative standard deviation of a speed: what is known before anything was seen.
+const PRIOR_DOUBT: f64 = 0.4;
+/// How much log speed varies per second when nothing has been seen: what operators do.
+const PRIOR_DRIFT: f64 = 6.0e-5;
+/// How many seconds of watching that belief is worth.
+const PRIOR_DRIFT_SECS: f64 = 600.0;
+/// Most that one block's change counts for, as the square of a logarithm: a jump is one decision, however far it goes.
+const MOST_MOVED: f64 = 0.25;
+/// Stretches per block between which speeds are compared.
+const BLOCK: usize = 6;
+
+/// Calls over busy seconds.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    calls: f64,
+    secs: f64,
+}
+
+pub(super) fn pace(seen: &Observed, window: &Window) -> Pace {
+    let stretches = newest_first(window, seen.now);
+    let group = if let Supply::Waves { size, .. } = seen.supply { size as f64 } else { 1.0 };
+    let course = match seen.supply {
+        Supply::Stopped | Supply::Steady { per_minute: 0, .. } | Supply::Waves { size: 0, .. } => Course::Stopped,
+        Supply::Instant => Course::Instant,
+        Supply::Steady { per_minute, ready_now } => {
+            steady(seen, &stretches, per_minute as f64 / 60.0, ready_now.max(0.0))
+        }
+        Supply::Waves { size, every_ms, next_at } => {
+            let size = waves(seen, &stretches, size as f64, every_ms.max(1) as f64 / 1000.0);
+            Course::Waves { size: tidy(size), every: every_ms.max(1), next: next_at }
+        }
+    };
+    Pace { at: seen.now, course, loss: tidy(loss(seen, &stretches)), drift: tidy(drift(seen, &stretches, group)) }
+}
+
+/// Flows by age in stretches, the present one first; those outside the window are empty.
+fn newest_first(window: &Window, now: Millis) -> [Flow; STRETCHES] {
+    let mut flows = [Flow::default(); STRETCHES];
+    let present = now.0 / STRETCH_MS;
+    for (stretch, flow) in window.recent(now) {
+        flows[(present - stretch) as usize % STRETCHES] = flow;
+    }
+    flows
+}
+
+/// What was seen by stretch, newest first, from `start` on. People who waited before calling was possible say nothing of its speed.
+fn speeds(now: Millis, stretches: &[Flow; STRETCHES], start: Millis) -> Vec<Seen> {
+    let present = now.0 / STRETCH_MS;
+    let begins = |age: usize| Millis(present.saturating_sub(age as u64) * STRETCH_MS);
+    stretches
+        .iter()
+        .enumerate()
+        .take_while(|(age, _)| *age == 0 || begins(*age - 1) > start)
+        .map(|(age, flow)| {
+            let end = if age == 0 { now } else { begins(age - 1) };
+            let possible = end.since(begins(age).max(start));
+            Seen { calls: flow.calls as f64, secs: flow.busy_ms.min(possible) as f64 / 1000.0 }
+        })
+        .collect()
+}
+
+/// The speed of late, from windows of 1, 2, 4 … 32 stretches: the longest window that agrees with every shorter one, so that a steady
+/// line is averaged over five minutes and a change is followed within one (Lepski's method). `noise` is the variance of a count over
+/// its mean.
+fn lately(speeds: &[Seen], noise: f64) -> Seen {
+    let mut sum = Seen::default();
+    let mut best = Seen::default();
+    let (mut low, mut high) = (0.0_f64, f64::INFINITY);
+    for (age, seen) in speeds.iter().enumerate() {
+        sum = Seen { calls: sum.calls + seen.calls, secs: sum.secs + seen.secs };
+        let last = age + 1 == speeds.len();
+        if sum.secs <= 0.0 || !(age.is_power_of_two() || last) {
+            continue;
+        }
+        let speed = sum.calls / sum.secs;
+        if speed < low || speed > high {
+            break;
+        }
+        best = sum;
+        let reach = 2.0 * libm::sqrt(noise * sum.calls + 1.0) / sum.secs;
+        (low, high) = (low.max(speed - reach), high.min(speed + reach));
+    }
+    best
+}
+
+/// Calls per second, from what was seen and a belief that counts for so many `calls`.
+fn weigh(seen: Seen, belief: f64, calls: f64) -> f64 {
+    (seen.calls + calls) / (seen.secs + calls / belief.max(1e-9))
+}
+
+fn steady(seen: &Observed, stretches: &[Flow; STRETCHES], rate: f64, ready: f64) -> Course {
+    let Some(capacity) = seen.capacity else {
+        let mut of_late = lately(&speeds(seen.now, stretches, seen.supply_since.max(seen.since)), 0.0);
+        // What is in the bucket has flowed into it as well.
+        of_late.calls += ready;
+        let rate = weigh(of_late, rate, PRIOR_CALLS.max(PRIOR_SECS * rate)).min(rate);
+        return Course::Steady(Steady { ready: tidy(ready), rate: tidy(rate), full: None });
+    };
+    let full = full(seen, stretches, rate, capacity);
+    Course::Steady(Steady { ready: tidy(ready.min(capacity.free as f64)), rate: tidy(rate), full })
+}
+
+/// When the room is full and how fast the line moves then; `None` when it will not be. Places inside come free at `limit / stay`.
+fn full(seen: &Observed, stretches: &[Flow; STRETCHES], rate: f64, capacity: Capacity) -> Option<Full> {
+    let limit = capacity.limit.max(1) as f64;
+    let inside = limit - capacity.free as f64;
+    let Stay { secs, seen } = stay(seen, stretches, capacity);
+    let full = |after: f64| Full {
+        after: tidy(after),
+        speed: tidy((limit / secs).min(rate)),
+        doubt: tidy(libm::sqrt(1.0 / (seen + 1.0)).min(PRIOR_DOUBT)),
+    };
+    if capacity.free == 0 {
+        return Some(full(0.0));
+    }
+    // Places come free while it fills, few at first.
+    let freed = (inside + limit) / 2.0 / secs;
+    (freed < rate).then(|| full(capacity.free as f64 * rate / (rate - freed)))
+}
+
+/// How long people stay inside on average, and from how many who came out that is known.
+struct Stay {
+    secs: f64,
+    seen: f64,
+}
+
+/// While the window reaches back to the opening, those who came out are those called who are not inside, and the stay is the time spent
+/// inside by everybody over their number. Later, those who came out of a full room are those called; and in a room that has not filled
+/// up within the length of a session, people inside over calls per second is the stay (Little's law).
+fn stay(seen: &Observed, stretches: &[Flow; STRETCHES], capacity: Capacity) -> Stay {
+    let inside = capacity.limit.saturating_sub(capacity.free) as f64;
+    let session = capacity.session_ms.max(1) as f64 / 1000.0;
+    let planned = PRIOR_STAY_SHARE * session;
+    let age = seen.now.since(seen.since);
+    let speeds = speeds(seen.now, stretches, seen.since);
+    if age < (STRETCHES as u64 - 1) * STRETCH_MS {
+        let (mut called, mut spent) = (0.0, 0.0);
+        for seen in speeds.iter().rev() {
+            spent += (called + seen.calls / 2.0_f64).min(inside) * seen.secs;
+            called += seen.calls;
+        }
+        let out = (called - inside).max(0.0);
+        let secs = (spent + PRIOR_OUT * planned) / (out + PRIOR_OUT);
+        return Stay { secs: secs.min(session), seen: out };
+    }
+    let settled = (age as f64 / 1000.0 / session).min(1.0);
+    let of_late = lately(&speeds, 1.0);
+    let speed = weigh(of_late, inside / planned, PRIOR_OUT);
+    let stay = inside.max(1.0) / speed.max(1e-9);
+    if capacity.free == 0 {
+        let secs = if settled < 1.0 { stay.min(session) } else { stay };
+        return Stay { secs, seen: of_late.calls };
+    }
+    Stay { secs: settled * stay + (1.0 - settled) * planned, seen: of_late.calls * settled }
+}
+
+/// People per wave: all that the settings allow, but where the room is full, those that lately got in.
+fn waves(seen: &Observed, stretches: &[Flow; STRETCHES], size: f64, every: f64) -> f64 {
+    match seen.capacity {
+        Some(capacity) if (capacity.free as f64) < size => {
+            let speeds = speeds(seen.now, stretches, seen.since);
+            let sum = speeds
+                .iter()
+                .fold(Seen::default(), |sum, seen| Seen { calls: sum.calls + seen.calls, secs: sum.secs + seen.secs });
+            size.min(weigh(sum, size / every, size) * every)
+        }
+        _ => size,
+    }
+}
+
+/// Losses per person and second.
+fn loss(seen: &Observed, stretches: &[Flow; STRETCHES]) -> f64 {
+    let lost: f64 = stretches.iter().map(|flow| flow.losses as f64).sum();
+    let waited: f64 = stretches.iter().map(|flow| flow.waited_ms as f64 / 1000.0).sum();
+    lost / (waited + PRIOR_STAY * (seen.waiting as f64 + 1.0))
+}
+
+/// How much log speed varies per second: squared changes from minute to minute beyond what chance explains, with what operators do
+/// as the belief to begin with. Calls come in groups of `group`.
+fn drift(seen: &Observed, stretches: &[Flow; STRETCHES], group: f64) -> f64 {
+    let speeds = speeds(seen.now, stretches, seen.since);
+    let blocks: Vec<Seen> = speeds
+        .chunks(BLOCK)
+        .map(|block| {
+            block
+                .iter()
+                .fold(Seen::default(), |sum, seen| Seen { calls: sum.calls + seen.calls, secs: sum.secs + seen.secs })
+        })
+        .filter(|block| block.secs > 20.0)
+        .collect();
+    let mut moved = 0.0;
+    for pair in blocks.windows(2) {
+        let [new, old] = [pair[0], pair[1]].map(|block| block.calls.max(1.0));
+        let step = libm::log(new / old * pair[1].secs / pair[0].secs);
+        moved += (step * step - 2.0 * group * (1.0 / new + 1.0 / old)).clamp(0.0, MOST_MOVED);
+    }
+    let span = BLOCK as f64 * STRETCH_MS as f64 / 1000.0 * blocks.len().saturating_sub(1) as f64;
+    (PRIOR_DRIFT * PRIOR_DRIFT_SECS + moved) / (PRIOR_DRIFT_SECS + span)
+}
+
+/// Four significant digits, which is more than is known, and short on the wire.
+fn tidy(x: f64) -> f64 {
+    if !x.is_finite() || x <= 0.0 {
+        return 0.0;
+    }
+    let scale = libm::pow(10.0, 3.0 - libm::floor(libm::log10(x)));
+    let tidied = libm::round(x * scale) / scale;
+    if tidied.is_finite() { tidied } else { x }
+}
