@@ -165,7 +165,8 @@ mod signed {
     }
 }
 
-#[cfg(all(test, feature = "signatures"))]
+#[cfg(feature = "signatures")]
+#[cfg(test)]
 mod tests {
     use super::*;
     use alloc::string::String;
