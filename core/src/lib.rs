@@ -13,6 +13,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod bitmap;
+pub mod code;
 pub mod rank;
 pub mod units;
 pub mod window;

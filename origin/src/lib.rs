@@ -1,1 +1,6 @@
 //! The Anteroom origin.
+
+pub mod config;
+pub mod identity;
+pub mod pass;
+pub mod secret;
