@@ -1,6 +1,10 @@
 //! The Anteroom origin.
 
 pub mod config;
+pub mod error;
+pub mod http;
 pub mod identity;
+pub mod limit;
+pub mod metrics;
 pub mod pass;
 pub mod secret;
