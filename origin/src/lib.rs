@@ -1,5 +1,6 @@
 //! The Anteroom origin.
 
+pub mod cli;
 pub mod config;
 pub mod error;
 pub mod http;
@@ -8,3 +9,7 @@ pub mod limit;
 pub mod metrics;
 pub mod pass;
 pub mod secret;
+pub mod server;
+pub mod telemetry;
+
+pub use server::{demo, serve};
