@@ -1,0 +1,148 @@
+//! A running origin: its store, its rooms, the tasks that keep them, and its routes.
+
+use crate::api::{self, App};
+use crate::clock::Clock;
+use crate::config::{Config, StoreConfig};
+use crate::http::health::{self, Draining};
+use crate::http::plumbing::Plumbing;
+use crate::identity::{Pace, UserTokens};
+use crate::limit::{ClientAddresses, Limiter};
+use crate::metrics::Metrics;
+use crate::room::{Host, Rooms};
+use crate::store::memory::MemoryStore;
+use crate::store::{QueueStore, StoreError};
+use anteroom_core::token::WaitingKeys;
+use axum::Router;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+/// How often the embedded store is written to its directory.
+const SAVE: Duration = Duration::from_millis(500);
+/// How often idle clients are dropped from the rate limiter.
+const FORGET: Duration = Duration::from_secs(60);
+
+/// See the module's comment.
+pub struct Origin {
+    /// The rooms.
+    pub rooms: Arc<Rooms>,
+    /// What handlers share.
+    pub app: Arc<App>,
+    /// Said once the process is on its way out.
+    pub draining: Draining,
+    limit: Option<(Arc<Limiter>, Arc<ClientAddresses>)>,
+    memory: Option<Arc<MemoryStore>>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// Why an origin did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The state directory cannot be used.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// The client for the issuer's keys cannot be made.
+    #[error("the keys of user tokens cannot be fetched: {0}")]
+    Users(#[from] reqwest::Error),
+}
+
+impl Origin {
+    /// Starts with these settings. A Redis that is away does not stop the start: the origin recovers when it comes.
+    pub fn start(config: &Config) -> Result<Self, StartError> {
+        let metrics = Arc::new(Metrics::new());
+        let (store, memory): (Arc<dyn QueueStore>, _) = match &config.store {
+            StoreConfig::Embedded { state_dir } => {
+                let memory = Arc::new(match state_dir {
+                    Some(dir) => MemoryStore::open(dir)?,
+                    None => MemoryStore::new(),
+                });
+                (memory.clone(), Some(memory))
+            }
+            StoreConfig::Redis(_) => unreachable!(),
+        };
+        let host = Host { store, clock: Clock::new(), tick: config.rooms.tick, metrics: metrics.clone() };
+        let rooms = Rooms::new(Arc::new(host));
+        let users = match &config.users {
+            Some(users) => Some(Arc::new(UserTokens::new(users, Pace::default())?)),
+            None => None,
+        };
+        let secrets: Vec<&[u8]> = config.tokens.secrets.iter().map(|secret| secret.reveal().as_bytes()).collect();
+        let app = Arc::new(App {
+            rooms: rooms.clone(),
+            keys: WaitingKeys::new(&secrets).expect("the settings refuse short secrets"),
+            passes: config.tokens.passes.clone(),
+            users: users.clone(),
+            admin: config.access.admin.clone(),
+            edge: config.access.edge.clone(),
+            unknown: config.rooms.unknown,
+            metrics: metrics.clone(),
+        });
+        let limit = config.clients.rate.map(|rate| {
+            (Arc::new(Limiter::new(rate, &metrics)), Arc::new(ClientAddresses::new(&config.clients)))
+        });
+        let mut tasks = vec![tokio::spawn(rooms.clone().watch())];
+        if let Some(memory) = &memory {
+            tasks.push(tokio::spawn(keep_saving(memory.clone())));
+        }
+        if let Some(users) = users {
+            tasks.push(tokio::spawn(users.keep_fresh()));
+        }
+        if let Some((limiter, _)) = &limit {
+            tasks.push(tokio::spawn(keep_forgetting(limiter.clone())));
+        }
+        Ok(Self { rooms, app, draining: Draining::default(), limit, memory, tasks })
+    }
+
+    /// All routes, those of `more` included, behind the one layer.
+    pub fn router(&self, more: Router) -> Router {
+        let metrics = self.app.metrics.clone();
+        let plumbing = Plumbing::new(metrics.clone());
+        let limited = match &self.limit {
+            Some((limiter, addresses)) => plumbing.clone().limited(limiter.clone(), addresses.clone()),
+            None => plumbing.clone(),
+        };
+        let rooms = self.rooms.clone();
+        let operations = health::routes(move || rooms.is_up(), self.draining.clone(), metrics);
+        let open = operations.merge(api::admin(self.app.clone()));
+        let open = health::with_fallbacks(open).layer(plumbing);
+        api::public(self.app.clone()).merge(more).layer(limited).merge(open)
+    }
+
+    /// Ends the tasks and puts away what is in memory. Call it when no request is in flight any more.
+    pub async fn finish(self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+        self.rooms.finish().await;
+        if let Some(memory) = self.memory {
+            let closed = tokio::task::spawn_blocking(move || memory.close()).await;
+            if let Ok(Err(error)) = closed {
+                tracing::error!(%error, "the line was not saved");
+            }
+        }
+    }
+}
+
+/// Saves the embedded store, for ever.
+async fn keep_saving(memory: Arc<MemoryStore>) {
+    let mut failing = false;
+    loop {
+        tokio::time::sleep(SAVE).await;
+        let store = memory.clone();
+        match tokio::task::spawn_blocking(move || store.save()).await {
+            Ok(Err(error)) if !std::mem::replace(&mut failing, true) => {
+                tracing::error!(%error, "the line cannot be saved; trying on");
+            }
+            Ok(Ok(())) if std::mem::take(&mut failing) => tracing::info!("the line is saved again"),
+            _ => {}
+        }
+    }
+}
+
+/// Drops idle clients, for ever.
+async fn keep_forgetting(limiter: Arc<Limiter>) {
+    loop {
+        tokio::time::sleep(FORGET).await;
+        limiter.forget_idle();
+    }
+}
