@@ -2,20 +2,23 @@
 
 use crate::api::{self, App};
 use crate::clock::Clock;
-use crate::config::{Config, StoreConfig};
+use crate::config::{Config, RedisTarget, StoreConfig, Tls, Topology};
 use crate::http::health::{self, Draining};
 use crate::http::plumbing::Plumbing;
 use crate::identity::{Pace, UserTokens};
 use crate::limit::{ClientAddresses, Limiter};
 use crate::metrics::Metrics;
 use crate::room::{Host, Rooms};
+use crate::secret::Secret;
 use crate::store::memory::MemoryStore;
+use crate::store::redis::{BadRedisOptions, RedisOptions, RedisStore};
 use crate::store::{QueueStore, StoreError};
 use anteroom_core::token::WaitingKeys;
 use axum::Router;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
+use url::Url;
 
 /// How often the embedded store is written to its directory.
 const SAVE: Duration = Duration::from_millis(500);
@@ -41,6 +44,9 @@ pub enum StartError {
     /// The state directory cannot be used.
     #[error("{0}")]
     Store(#[from] StoreError),
+    /// The Redis of the settings cannot be used.
+    #[error("{0}")]
+    Redis(#[from] BadRedisOptions),
     /// The client for the issuer's keys cannot be made.
     #[error("the keys of user tokens cannot be fetched: {0}")]
     Users(#[from] reqwest::Error),
@@ -58,7 +64,7 @@ impl Origin {
                 });
                 (memory.clone(), Some(memory))
             }
-            StoreConfig::Redis(_) => unreachable!(),
+            StoreConfig::Redis(target) => (Arc::new(RedisStore::new(redis_options(target, &metrics))?), None),
         };
         let host = Host { store, clock: Clock::new(), tick: config.rooms.tick, metrics: metrics.clone() };
         let rooms = Rooms::new(Arc::new(host));
@@ -77,9 +83,10 @@ impl Origin {
             unknown: config.rooms.unknown,
             metrics: metrics.clone(),
         });
-        let limit = config.clients.rate.map(|rate| {
-            (Arc::new(Limiter::new(rate, &metrics)), Arc::new(ClientAddresses::new(&config.clients)))
-        });
+        let limit = config
+            .clients
+            .rate
+            .map(|rate| (Arc::new(Limiter::new(rate, &metrics)), Arc::new(ClientAddresses::new(&config.clients))));
         let mut tasks = vec![tokio::spawn(rooms.clone().watch())];
         if let Some(memory) = &memory {
             tasks.push(tokio::spawn(keep_saving(memory.clone())));
@@ -115,7 +122,7 @@ impl Origin {
         }
         self.rooms.finish().await;
         if let Some(memory) = self.memory {
-            let closed = tokio::task::spawn_blocking(move || memory.close()).await;
+            let closed = tokio::task::spawn_blocking(move || memory.save()).await;
             if let Ok(Err(error)) = closed {
                 tracing::error!(%error, "the line was not saved");
             }
@@ -144,5 +151,28 @@ async fn keep_forgetting(limiter: Arc<Limiter>) {
     loop {
         tokio::time::sleep(FORGET).await;
         limiter.forget_idle();
+    }
+}
+
+/// How to reach the Redis of the settings, its calls timed.
+fn redis_options(target: &RedisTarget, metrics: &Arc<Metrics>) -> RedisOptions {
+    let Topology::Standalone { host, port, db, tls } = &target.topology else {
+        unreachable!("the settings refuse Cluster and Sentinel in this version")
+    };
+    let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+    let scheme = if tls.is_some() { "rediss" } else { "redis" };
+    let mut url = Url::parse(&format!("{scheme}://{host}:{port}/{db}")).expect("the settings have parsed these parts");
+    // Neither can fail on a URL that has a host.
+    let _ = url.set_username(target.user.as_deref().unwrap_or(""));
+    let _ = url.set_password(target.password.as_ref().map(Secret::reveal));
+    let metrics = metrics.clone();
+    RedisOptions {
+        ca_file: match tls {
+            Some(Tls::Authority(file)) => Some(file.clone()),
+            _ => None,
+        },
+        dangerous_accept_any_certificate: matches!(tls, Some(Tls::DangerousAny)),
+        observer: Some(Arc::new(move |script, took| metrics.store_call(script).observe(took))),
+        ..RedisOptions::new(url.to_string())
     }
 }

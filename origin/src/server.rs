@@ -1,15 +1,13 @@
 //! The server as a function of its settings and a listener; and how it stops.
 
 use crate::config::Config;
-use crate::http::health::{self, Draining};
-use crate::http::plumbing::Plumbing;
-use crate::metrics::Metrics;
+use crate::http::health::Draining;
+use crate::origin::{Origin, StartError};
 use axum::Router;
 use axum::serve::ListenerExt;
 use std::future::{Future, IntoFuture};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -28,6 +26,9 @@ pub enum ServeError {
         /// What the system said.
         cause: io::Error,
     },
+    /// Something the settings name cannot be used.
+    #[error("{0}")]
+    Start(#[from] StartError),
     /// Nothing more can be accepted.
     #[error("the server failed: {0}")]
     Accept(#[from] io::Error),
@@ -46,10 +47,11 @@ pub enum Stop {
 pub async fn serve(config: Config) -> Result<(), ServeError> {
     let address = config.server.listen;
     let listener = TcpListener::bind(address).await.map_err(|cause| ServeError::Listen { address, cause })?;
-    let (metrics, draining) = (Arc::new(Metrics::new()), Draining::default());
-    let routes = health::routes(|| true, draining.clone(), metrics.clone());
-    let app = health::with_fallbacks(routes).layer(Plumbing::new(metrics));
-    Ok(run(listener, app, signalled(), draining, config.server.drain).await?)
+    let origin = Origin::start(&config)?;
+    let stopped =
+        run(listener, origin.router(Router::new()), signalled(), origin.draining.clone(), config.server.drain).await;
+    origin.finish().await;
+    Ok(stopped?)
 }
 
 /// Serves the demonstration until a signal stops it.
@@ -112,7 +114,10 @@ pub async fn signalled() -> Stop {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::health;
+    use crate::metrics::Metrics;
     use axum::routing::get;
+    use std::sync::Arc;
     use std::time::Instant;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;

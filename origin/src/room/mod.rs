@@ -64,11 +64,18 @@ pub struct Room {
     recent: RwLock<HashMap<u64, Standing>>,
     recent_len: AtomicUsize,
     /// Identities shown in tokens since the store lost the line, until when they are collected.
-    identities: Mutex<(Option<Instant>, Vec<(Identity, Ticket)>)>,
+    identities: Mutex<Identities>,
     /// The life of the store that the line was last seen in.
     store_id: Mutex<Option<String>>,
     gauges: Mutex<Gauges>,
     stop: Notify,
+}
+
+/// Who holds which ticket, gathered from tokens for as long as the store may not know it.
+#[derive(Default)]
+struct Identities {
+    until: Option<Instant>,
+    seen: Vec<(Identity, Ticket)>,
 }
 
 struct Pending {
@@ -121,7 +128,7 @@ impl Room {
         if view.restoring
             && let Some(identity) = identity
         {
-            self.identities.lock().1.push((identity.clone(), ticket));
+            self.identities.lock().seen.push((identity.clone(), ticket));
         }
     }
 

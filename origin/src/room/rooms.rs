@@ -37,7 +37,12 @@ pub enum Found {
 impl Rooms {
     /// No rooms yet.
     pub fn new(host: Arc<Host>) -> Arc<Self> {
-        Arc::new(Self { host, map: ArcSwap::default(), found: tokio::sync::Mutex::new(None), up: AtomicBool::new(false) })
+        Arc::new(Self {
+            host,
+            map: ArcSwap::default(),
+            found: tokio::sync::Mutex::new(None),
+            up: AtomicBool::new(false),
+        })
     }
 
     /// The host.

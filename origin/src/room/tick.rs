@@ -153,7 +153,7 @@ impl Room {
     pub(super) fn publish(&self, replica: &mut Replica) {
         let pace = replica.pace();
         replica.keep_track(&pace);
-        let restoring = self.identities.lock().0.is_some_and(|until| Instant::now() < until);
+        let restoring = self.identities.lock().until.is_some_and(|until| Instant::now() < until);
         self.gauges.lock().show(replica);
         self.view.store(Arc::new(View::of(replica, pace, restoring)));
     }
@@ -172,7 +172,7 @@ impl Room {
         tracing::warn!(event = %self.event, restored, issued = known.issued, serving = known.serving,
             "the store has lost the line; brought back from memory");
         *self.store_id.lock() = Some(inventory.store_id);
-        self.identities.lock().0 = Some(Instant::now() + COLLECT);
+        self.identities.lock().until = Some(Instant::now() + COLLECT);
         Ok(true)
     }
 
@@ -186,7 +186,7 @@ impl Room {
             self.hearing.put_back(&heard);
             return Err(error);
         }
-        let users = std::mem::take(&mut self.identities.lock().1);
+        let users = std::mem::take(&mut self.identities.lock().seen);
         if !users.is_empty() {
             let known = Restore { generation: facts.generation, users, ..Restore::default() };
             self.host.store.restore(&self.event, &replica.settings_json, &known, now).await?;

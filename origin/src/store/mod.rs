@@ -11,6 +11,7 @@
 //!   (a reply can be lost); every method but `join` may simply be called again, and a join with an idempotency key as well.
 
 pub mod memory;
+pub mod redis;
 
 use anteroom_core::bitmap::Bitmap;
 use anteroom_core::line::{
