@@ -57,18 +57,18 @@ impl Line {
         let ring = self.ring(self.facts.epoch);
         self.seen[ring] = Bitmap::new();
         self.starts[ring] = self.facts.issued;
-        // Whoever joined before the epoch that began four turns ago has had those four epochs to be heard in.
+        // Whoever joined before the epoch that began four turns ago has had those four epochs to be heard in. In the first epochs of a
+        // line that is nobody, or, in a line that was brought back, whoever has not been heard from since.
         let old = self.starts[self.ring(self.facts.epoch.saturating_sub(EPOCHS_PER_TTL))];
         self.facts.version += 1;
-        Some(self.drop_silent(if self.facts.epoch >= EPOCHS_PER_TTL { old } else { 0 }, None))
+        Some(self.drop_silent(old, None))
     }
 
     /// Drops, within the running epoch, who has not been heard from in it and the three before it; answers how many.
     pub fn sweep(&mut self, now: Millis) -> u64 {
         self.advance(now);
         let epoch = self.facts.epoch;
-        let oldest = (epoch + 1).saturating_sub(EPOCHS_PER_TTL);
-        let old = if epoch + 1 >= EPOCHS_PER_TTL { self.starts[self.ring(oldest)] } else { 0 };
+        let old = self.starts[self.ring((epoch + 1).saturating_sub(EPOCHS_PER_TTL))];
         self.facts.version += 1;
         self.drop_silent(old, Some(self.ring(epoch + 1)))
     }
