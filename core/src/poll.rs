@@ -54,7 +54,7 @@ pub fn poll_after_ms(position: Position, outlook: &Outlook, heartbeat_ms: u64, s
     // Jitter goes on top of a pause that leaves room for it, or everybody who is capped would poll in step.
     let base = wanted.clamp(NEAR_MS, FAR_MS).min(most - most / (JITTER + 1));
     let reach = base / JITTER;
-    (base - reach + ((mix(seed) >> 32) * (2 * reach + 1) >> 32)).max(LEAST_MS)
+    (base - reach + (((mix(seed) >> 32) * (2 * reach + 1)) >> 32)).max(LEAST_MS)
 }
 
 /// Spreads neighbouring seeds evenly over 64 bits (the finaliser of SplitMix64, Steele, Lea and Flood, 2014).
