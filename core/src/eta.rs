@@ -55,8 +55,10 @@ pub struct Capacity {
     pub limit: u64,
     /// How many more may be called now.
     pub free: u64,
-    /// Length of a session in milliseconds, for want of anything learned.
+    /// Length of a session in milliseconds: the most anybody stays, unless sessions are renewed.
     pub session_ms: u64,
+    /// Whether activity lengthens a session.
+    pub renews: bool,
 }
 
 /// What is known about a room at one moment, beside its window.
@@ -133,6 +135,9 @@ struct Full {
     /// Relative standard deviation of what is known about `speed`.
     #[serde(rename = "d")]
     doubt: f64,
+    /// Variance of the number of calls over its mean.
+    #[serde(rename = "w")]
+    noise: f64,
 }
 
 /// An estimate, in whole seconds from the moment it is made.
@@ -156,6 +161,9 @@ pub struct Eta {
 const Z80: f64 = 1.2816;
 /// Longest wait that is put in numbers, in seconds: ten years. Keeps every sum finite.
 const FOREVER: f64 = 3.2e8;
+/// Seconds over which the width grows with the wait itself, as it does with a rare change, before it grows with the root of the wait, as
+/// it does with many.
+const CALM_SECS: f64 = 300.0;
 /// Least standard deviation of a wait in seconds: calls happen at ticks.
 const TICK_SD: f64 = 0.15;
 
@@ -204,7 +212,7 @@ impl Pace {
         // Those who are left when the room is full wait for places to come free; each is a chance of its own.
         let left = shrink(ahead, steady.rate, self.loss, first);
         let slow = drain(left, full.speed, self.loss);
-        let chance = left / (full.speed * full.speed).max(1e-18);
+        let chance = full.noise * left / (full.speed * full.speed).max(1e-18);
         self.spread(first + slow, chance + (full.doubt * slow) * (full.doubt * slow))
     }
 
@@ -233,7 +241,8 @@ impl Pace {
     /// The wait around `mean` seconds, with `variance` of its own and what grows with the wait.
     fn spread(&self, mean: f64, variance: f64) -> Wait {
         let mean = mean.clamp(0.0, FOREVER);
-        let share = self.drift * mean;
+        // A change is a rare event: soon, there will most likely be none.
+        let share = self.drift * mean * (mean / (mean + CALM_SECS));
         let sd = libm::sqrt(variance + share * mean * mean).max(TICK_SD);
         let relative = (sd / mean.max(TICK_SD)).min(2.0);
         let root = |z: f64| 1.0 - relative * relative / 9.0 + z * relative / 3.0;
