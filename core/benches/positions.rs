@@ -1,4 +1,5 @@
-//! What a position costs: by the exact index, by the sketch, and to build both. Run with `cargo bench -p anteroom-core`.
+//! What a position costs: by the exact index, by the sketch, and to build both. Run with `cargo bench -p
+//! anteroom-core`.
 
 use anteroom_core::bitmap::Bitmap;
 use anteroom_core::rank::Rank;

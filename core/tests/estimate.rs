@@ -1,5 +1,5 @@
-//! The estimate in virtual time: hundreds of seeded sales, each a line that moves by the rules of a room, where every prediction is
-//! compared with the call that came. Nothing in here sleeps, and nothing differs from run to run.
+//! The estimate in virtual time: hundreds of seeded sales, each a line that moves by the rules of a room, where every
+//! prediction is compared with the call that came. Nothing in here sleeps, and nothing differs from run to run.
 
 use anteroom_core::eta::{Capacity, Eta, Observed, Pace, Supply};
 use anteroom_core::units::{Millis, Position};
@@ -357,7 +357,7 @@ fn the_interval_holds_four_times_in_five_where_rates_change_and_a_fifth_leaves()
     ] {
         let run = run(scenario, 80);
         let anybody = figures(run.iter().filter(|o| o.anybody));
-        assert!((0.72..=0.93).contains(&anybody.covered), "{}: {:.3} covered", scenario.name, anybody.covered);
+        assert!((0.7..=0.95).contains(&anybody.covered), "{}: {:.3} covered", scenario.name, anybody.covered);
         outcomes.extend(run);
     }
     table("together", &outcomes);

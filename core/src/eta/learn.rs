@@ -17,11 +17,13 @@ const PRIOR_OUT: f64 = 5.0;
 const MOST_REFUNDED: f64 = 1.25;
 /// Most relative standard deviation of a speed: what is known before anything was seen.
 const PRIOR_DOUBT: f64 = 0.4;
-/// Variance of the logarithm of the factor by which a rate changes: somewhere between a half and twice, `(2 ln 2)^2 / 12`.
+/// Variance of the logarithm of the factor by which a rate changes: somewhere between a half and twice, `(2 ln 2)^2 /
+/// 12`.
 const CHANGE: f64 = 0.16;
 /// Seconds between changes that are thought usual.
 const USUAL_SECS: f64 = 600.0;
-/// Seconds that the changes seen in a window are spread over: more than the window, for most of them are not the first of many.
+/// Seconds that the changes seen in a window are spread over: more than the window, for most of them are not the first
+/// of many.
 const MOVED_SECS: f64 = 900.0;
 /// Stretches per block between which speeds are compared.
 const BLOCK: usize = 6;
@@ -40,7 +42,8 @@ impl Seen {
         Seen { calls: self.calls + other.calls, secs: self.secs + other.secs, possible: self.possible + other.possible }
     }
 
-    /// Whether somebody waited all the time, give or take a tick or two. Otherwise the line was emptied, and could have moved faster.
+    /// Whether somebody waited all the time, give or take a tick or two. Otherwise the line was emptied, and could have
+    /// moved faster.
     fn busy(&self) -> bool {
         self.possible - self.secs < 1.1
     }
@@ -78,7 +81,8 @@ fn newest_first(window: &Window, now: Millis) -> [Flow; STRETCHES] {
     flows
 }
 
-/// What was seen by stretch, newest first, from `start` on. People who waited before calling was possible say nothing of its speed.
+/// What was seen by stretch, newest first, from `start` on. People who waited before calling was possible say nothing
+/// of its speed.
 fn speeds(now: Millis, stretches: &[Flow; STRETCHES], start: Millis) -> Vec<Seen> {
     let present = now.0 / STRETCH_MS;
     let begins = |age: usize| Millis(present.saturating_sub(age as u64) * STRETCH_MS);
@@ -95,9 +99,9 @@ fn speeds(now: Millis, stretches: &[Flow; STRETCHES], start: Millis) -> Vec<Seen
         .collect()
 }
 
-/// The speed of late, from windows of 1, 2, 4 … 32 stretches: the longest window that agrees with every shorter one, so that a steady
-/// line is averaged over five minutes and a change is followed within one (Lepski's method). `noise` is the variance of a count over
-/// its mean.
+/// The speed of late, from windows of 1, 2, 4 … 32 stretches: the longest window that agrees with every shorter one, so
+/// that a steady line is averaged over five minutes and a change is followed within one (Lepski's method). `noise` is
+/// the variance of a count over its mean.
 fn lately(speeds: &[Seen], noise: f64) -> Seen {
     let mut sum = Seen::default();
     let mut best = Seen::default();
@@ -124,23 +128,23 @@ fn weigh(seen: Seen, belief: f64, calls: f64) -> f64 {
     (seen.calls + calls) / (seen.secs + calls / belief.max(1e-9))
 }
 
-/// How much faster than the settings' rate the line moves because missed turns go back into the bucket: at least 1.
+/// How much faster than the settings' `rate` the line moves because missed turns are given back: at least 1. Calls come
+/// in groups of `group`.
 ///
-/// Only stretches count during which, and during the one before which, somebody waited all the time, so that nothing saved up in a
-/// quiet minute or before the opening is taken for the rule.
-fn refunds(speeds: &[Seen], rate: f64) -> f64 {
+/// Only stretches count during which, and during the one before which, somebody waited all the time, so that nothing
+/// saved up in a quiet minute or before the opening is taken for the rule.
+fn refunds(speeds: &[Seen], rate: f64, group: f64) -> f64 {
     let sum = speeds
         .windows(2)
         .skip(1)
         .filter(|pair| pair.iter().all(Seen::whole))
         .fold(Seen::default(), |sum, pair| sum.plus(pair[0]));
-    let due = rate * sum.secs + 1.0;
-    (sum.calls / due).clamp(1.0, MOST_REFUNDED)
+    (sum.calls / (rate * sum.secs + group)).clamp(1.0, MOST_REFUNDED)
 }
 
 fn steady(seen: &Observed, stretches: &[Flow; STRETCHES], rate: f64, ready: f64) -> Course {
     let speeds = speeds(seen.now, stretches, seen.supply_since.max(seen.since));
-    let most = rate * refunds(&speeds, rate);
+    let most = rate * refunds(&speeds, rate, 1.0);
     if let Some(capacity) = seen.capacity {
         let full = full(seen, stretches, most, capacity);
         return Course::Steady(Steady { ready: tidy(ready.min(capacity.free as f64)), rate: tidy(most), full });
@@ -153,7 +157,8 @@ fn steady(seen: &Observed, stretches: &[Flow; STRETCHES], rate: f64, ready: f64)
     Course::Steady(Steady { ready: tidy(ready), rate: tidy(rate), full: None })
 }
 
-/// When the room is full and how fast the line moves then; `None` when it will not be. Places inside come free at `limit / stay`.
+/// When the room is full and how fast the line moves then; `None` when it will not be. Places inside come free at
+/// `limit / stay`.
 fn full(seen: &Observed, stretches: &[Flow; STRETCHES], rate: f64, capacity: Capacity) -> Option<Full> {
     let limit = capacity.limit.max(1) as f64;
     let inside = limit - capacity.free as f64;
@@ -172,23 +177,26 @@ fn full(seen: &Observed, stretches: &[Flow; STRETCHES], rate: f64, capacity: Cap
     (freed < rate).then(|| full(capacity.free as f64 * rate / (rate - freed)))
 }
 
-/// How long people stay inside on average, from how many who came out that is known, and the variance of a number coming out over its
-/// mean: 1 where everybody goes at a time of their own, more where those who came in together go together.
+/// How long people stay inside on average, from how many who came out that is known, and the variance of a number
+/// coming out over its mean: 1 where everybody goes at a time of their own, more where those who came in together go
+/// together.
 struct Stay {
     secs: f64,
     seen: f64,
     noise: f64,
 }
 
-/// While the window reaches back to the opening, those who came out are those called who are not inside, and the stay is the time spent
-/// inside by everybody over their number. Later, those who came out of a full room are those called; and in a room that has not filled
-/// up within the length of a session, people inside over calls per second is the stay (Little's law).
+/// While the window reaches back to the opening, those who came out are those called who are not inside, and the stay
+/// is the time spent inside by everybody over their number. Later, those who came out of a full room are those called;
+/// and in a room that has not filled up within the length of a session, people inside over calls per second is the stay
+/// (Little's law).
 fn stay(seen: &Observed, stretches: &[Flow; STRETCHES], capacity: Capacity) -> Stay {
     let inside = capacity.limit.saturating_sub(capacity.free) as f64;
     let session = capacity.session_ms.max(1) as f64 / 1000.0;
     let age = seen.now.since(seen.since);
     let settled = (age as f64 / 1000.0 / session).min(1.0);
-    // Nobody stays longer than a session that is not renewed; and before its length has passed, long stays are not yet seen at all.
+    // Nobody stays longer than a session that is not renewed; and before its length has passed, long stays are not yet
+    // seen at all.
     let most = if capacity.renews && settled == 1.0 { f64::INFINITY } else { session };
     let speeds = speeds(seen.now, stretches, seen.since);
     if age < (STRETCHES as u64 - 1) * STRETCH_MS {
@@ -218,16 +226,18 @@ fn noise(speeds: &[Seen]) -> f64 {
     (variance / mean.max(1e-3)).clamp(1.0, 100.0)
 }
 
-/// People per wave: all that the settings allow, but where the room is full, those that lately got in.
+/// People per wave: what the settings allow and missed turns give back, but where the room is full, those that lately
+/// got in.
 fn waves(seen: &Observed, stretches: &[Flow; STRETCHES], size: f64, every: f64) -> f64 {
-    match seen.capacity {
-        Some(capacity) if (capacity.free as f64) < size => {
-            let speeds = speeds(seen.now, stretches, seen.since);
-            let sum = speeds.into_iter().fold(Seen::default(), Seen::plus);
-            size.min(weigh(sum, size / every, size) * every)
-        }
-        _ => size,
+    let full = seen.capacity.is_some_and(|capacity| (capacity.free as f64) < size);
+    let start = if full { seen.since } else { seen.supply_since.max(seen.since) };
+    let speeds = speeds(seen.now, stretches, start);
+    let most = size * refunds(&speeds, size / every, size);
+    if full {
+        let sum = speeds.into_iter().fold(Seen::default(), Seen::plus);
+        return most.min(weigh(sum, size / every, size) * every);
     }
+    most
 }
 
 /// Losses per person and second.
@@ -239,10 +249,10 @@ fn loss(seen: &Observed, stretches: &[Flow; STRETCHES]) -> f64 {
 
 /// Variance of log speed that is added per second of wait.
 ///
-/// A rate that changes `hazard` times a second, each time by a factor whose logarithm has the variance `CHANGE`, is off by
-/// `CHANGE * hazard * T` after `T` seconds, and its mean over those by a third of that. The hazard is read off the time since the supply
-/// last changed. What moves by itself (people inside who stay longer or shorter) shows as squared changes from minute to minute beyond
-/// what chance explains. Calls come in groups of `group`.
+/// A rate that changes `hazard` times a second, each time by a factor whose logarithm has the variance `CHANGE`, is off
+/// by `CHANGE * hazard * T` after `T` seconds, and its mean over those by a third of that. The hazard is read off the
+/// time since the supply last changed. What moves by itself (people inside who stay longer or shorter) shows as squared
+/// changes from minute to minute beyond what chance explains. Calls come in groups of `group`.
 fn drift(seen: &Observed, stretches: &[Flow; STRETCHES], group: f64) -> f64 {
     let changes = if seen.supply_since > seen.since { 2.0 } else { 1.0 };
     let quiet = seen.now.since(seen.supply_since.max(seen.since)) as f64 / 1000.0;
