@@ -174,7 +174,8 @@ mod tests {
     proptest! {
         #[test]
         fn a_pause_is_never_too_short_nor_more_than_a_third_of_the_heartbeat(
-            position: u64, sec: u64, low_sec: u64, kind in 0..4, heartbeat in prop_oneof![0u64..100_000, any::<u64>()], seed: u64,
+            position: u64, sec: u64, low_sec: u64, kind in 0..4, seed: u64,
+            heartbeat in prop_oneof![0u64..100_000, any::<u64>()],
         ) {
             let outlook = match kind {
                 0 => Outlook::Estimated(Eta { sec, low_sec, high_sec: sec, confidence: 0.0 }),
@@ -187,7 +188,9 @@ mod tests {
         }
 
         #[test]
-        fn pauses_grow_with_the_distance(near in 1u64..5000, more in 0u64..5000, position in 1u64..100_000, back in 0u64..100_000) {
+        fn pauses_grow_with_the_distance(
+            near in 1u64..5000, more in 0u64..5000, position in 1u64..100_000, back in 0u64..100_000,
+        ) {
             prop_assert!(average(1, &estimated(near)) <= average(1, &estimated(near + more)));
             for outlook in [Outlook::Unknown, Outlook::Held] {
                 prop_assert!(average(position, &outlook) <= average(position + back, &outlook));
@@ -195,7 +198,9 @@ mod tests {
         }
 
         #[test]
-        fn who_polls_as_told_is_reported_in_time_and_seldom(heartbeat in 3_000u64..600_000, sec in 0u64..4000, seed in 0u64..1000) {
+        fn who_polls_as_told_is_reported_in_time_and_seldom(
+            heartbeat in 3_000u64..600_000, sec in 0u64..4000, seed in 0u64..1000,
+        ) {
             let mut hearing = Hearing::new();
             let (mut now, mut last, mut reports) = (1_800_000_000_000, None, 0);
             let start = now;

@@ -291,7 +291,9 @@ mod tests {
         }
 
         #[test]
-        fn positions_never_fall_from_slot_to_slot(gaps in prop::collection::vec(0u64..50, 2000), from in 0u64..100_000) {
+        fn positions_never_fall_from_slot_to_slot(
+            gaps in prop::collection::vec(0u64..50, 2000), from in 0u64..100_000,
+        ) {
             let mut bytes = vec![0];
             put_varint(&mut bytes, 5000);
             for gap in gaps { put_varint(&mut bytes, gap); }

@@ -98,7 +98,7 @@ fn sale(scenario: Scenario, seed: u64) -> Vec<Outcome> {
     let mut supply_since = Millis(START);
     let mut next_change = scenario.changes.map_or(u64::MAX, |mean| START + (dice.exponential(mean) * 1000.0) as u64);
     let (mut pending, mut next_sample): (Vec<(usize, u64, Eta, bool)>, u64) = (Vec::new(), START + 3_000);
-    let mut refunds = VecDeque::new();
+    let (mut refunds, mut given_back) = (VecDeque::new(), 0.0_f64);
     let mut outcomes = Vec::new();
     let mut now = START;
     // Everybody is there a minute before it opens, and some leave already then.
@@ -138,7 +138,10 @@ fn sale(scenario: Scenario, seed: u64) -> Vec<Outcome> {
         }
         while refunds.front().is_some_and(|at| *at <= now) {
             refunds.pop_front();
-            bucket += 1.0;
+            given_back += 1.0;
+        }
+        if !scenario.waves {
+            (bucket, given_back) = (bucket + given_back, 0.0);
         }
         while let Some(Reverse(end)) = inside.peek()
             && *end <= now
@@ -149,7 +152,8 @@ fn sale(scenario: Scenario, seed: u64) -> Vec<Outcome> {
             (bucket + per_minute / 60_000.0 * TICK as f64).min(burst.max(per_minute / 60_000.0 * TICK as f64 + 1.0));
         let mut can = if scenario.waves { 0 } else { bucket as u64 };
         if scenario.waves && now >= next_wave {
-            can = size as u64;
+            can = (size + given_back.min(size)) as u64;
+            given_back = 0.0;
             next_wave += every;
         }
         if scenario.capacity {
@@ -162,7 +166,7 @@ fn sale(scenario: Scenario, seed: u64) -> Vec<Outcome> {
             if person.lost <= now {
                 continue;
             }
-            if person.left <= now && !scenario.waves {
+            if person.left <= now {
                 refunds.push_back(now + CLAIM);
             }
             let stays = if person.left <= now {
@@ -320,6 +324,7 @@ fn at_a_constant_rate_the_median_error_is_under_a_tenth_from_three_seconds_on() 
         Scenario { name: "steady, joins go on", trickle: 0.6, ..PLAIN },
         Scenario { name: "waves", waves: true, ..PLAIN },
         Scenario { name: "steady, leavers", leavers: 0.2, ..PLAIN },
+        Scenario { name: "waves, leavers", leavers: 0.2, waves: true, ..PLAIN },
     ] {
         let name = scenario.name;
         let outcomes = run(scenario, 60);

@@ -152,12 +152,18 @@ fn the_form_in_the_board_is_pinned() {
         (
             per_minute(90, 2.5),
             capacity,
-            r#"{"at":1800000000000,"how":{"steady":{"b":2.5,"r":1.5,"f":{"n":48.65,"c":0.3333,"d":0.4,"w":1.0}}},"l":0.0,"v":0.00008889}"#,
+            concat!(
+                r#"{"at":1800000000000,"how":{"steady":{"b":2.5,"r":1.5,"#,
+                r#""f":{"n":48.65,"c":0.3333,"d":0.4,"w":1.0}}},"l":0.0,"v":0.00008889}"#
+            ),
         ),
         (
             Supply::Waves { size: 10, every_ms: 30_000, next_at: OPENING },
             None,
-            r#"{"at":1800000000000,"how":{"waves":{"size":10.0,"every":30000,"next":1800000000000}},"l":0.0,"v":0.00008889}"#,
+            concat!(
+                r#"{"at":1800000000000,"how":{"waves":{"size":10.0,"every":30000,"next":1800000000000}},"#,
+                r#""l":0.0,"v":0.00008889}"#
+            ),
         ),
     ] {
         let pace = Pace::learn(&Observed { capacity, ..seen(0, supply) }, &Window::default());
@@ -204,13 +210,16 @@ proptest! {
 
     #[test]
     fn who_is_further_back_is_never_told_less(
-        rate in 1u64..100_000, ready in 0.0..20.0, capacity in prop::option::of((1u64..1000, 0u64..1000, 1000u64..1_000_000)),
+        rate in 1u64..100_000, ready in 0.0..20.0,
+        capacity in prop::option::of((1u64..1000, 0u64..1000, 1000u64..1_000_000)),
         waves in prop::option::of((1u64..1000, 1000u64..100_000, 0u64..100_000)),
         seconds in 0u64..400, moved in 0.0..100.0, lost in 0u64..5000, position in 1u64..100_000, step in 0u64..1000,
     ) {
         let mut window = called(moved, seconds);
         let supply = match waves {
-            Some((size, every_ms, next)) => Supply::Waves { size, every_ms, next_at: OPENING.plus(seconds * 1000 + next) },
+            Some((size, every_ms, next)) => {
+                Supply::Waves { size, every_ms, next_at: OPENING.plus(seconds * 1000 + next) }
+            }
             None => per_minute(rate, ready),
         };
         let flow = window.at(OPENING.plus(seconds * 1000));
