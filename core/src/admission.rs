@@ -125,6 +125,19 @@ pub fn next_wave_at(facts: &Facts, every_sec: u32) -> Millis {
     if facts.wave_at == Millis(0) { facts.now } else { facts.wave_at.plus(u64::from(every_sec) * 1000) }
 }
 
+/// Whether somebody who joins an empty line at `now` could be called at once, as far as `facts` of a little earlier tell. Only a hint:
+/// the decision is [`next_step`]'s.
+pub fn may_call(facts: &Facts, settings: &Settings, now: Millis) -> bool {
+    let facts = Facts { now: facts.now.max(now), ..facts.clone() };
+    calls_anybody(&facts, settings)
+        && match (settings.mode, settings.release) {
+            (Mode::Passthrough, _) => true,
+            _ if free(&facts, settings) == 0 => false,
+            (_, Release::Steady) => level(&facts, settings) >= LEVEL_PER_CALL,
+            (_, Release::Waves { every_sec, .. }) => facts.now >= next_wave_at(&facts, every_sec),
+        }
+}
+
 /// The next step for a line just settled; `joins` and `waves` are its own. O(log joins + young joins).
 pub fn next_step(facts: &Facts, joins: &VecDeque<JoinMark>, waves: &VecDeque<Wave>, settings: &Settings) -> Step {
     if facts.now >= facts.epoch_at.plus(settings.heartbeat_ms() / EPOCHS_PER_TTL) {
