@@ -3,7 +3,11 @@
 //! Held as big-endian 64-bit words, so that bit `i` is bit `63 - i % 64` of word `i / 64`, counting works a word at a time, and the
 //! bytes of Redis convert without touching single bits. Bits that were never set read as 0, whatever the length.
 
+use alloc::string::String;
 use alloc::vec::Vec;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A growable bitmap.
 #[derive(Clone, Debug, Default)]
@@ -163,9 +167,23 @@ impl Bitmap {
 /// The bits of word `at` that lie in `from..to`.
 const fn range_mask(at: u64, from: u64, to: u64) -> u64 {
     let start = at * 64;
-    let low = if from > start { from - start } else { 0 };
+    let low = from.saturating_sub(start);
     let high = if to < start + 64 { to.saturating_sub(start) } else { 64 };
     if low >= high { 0 } else { head(high) & !head(low) }
+}
+
+/// Written as base64 of [`Bitmap::to_bytes`].
+impl Serialize for Bitmap {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&BASE64.encode(self.to_bytes()))
+    }
+}
+
+impl<'de> Deserialize<'de> for Bitmap {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        BASE64.decode(text).map(|bytes| Self::from_bytes(&bytes)).map_err(serde::de::Error::custom)
+    }
 }
 
 /// Two bitmaps are equal when the same bits are 1; length does not count.

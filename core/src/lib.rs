@@ -12,10 +12,17 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod admission;
 pub mod bitmap;
+pub mod board;
+pub mod code;
 pub mod eta;
+pub mod line;
 pub mod poll;
 pub mod rank;
+pub mod settings;
 pub mod sketch;
+pub mod status;
+pub mod token;
 pub mod units;
 pub mod window;

@@ -1,1 +1,3 @@
 //! The Anteroom origin.
+
+pub mod store;

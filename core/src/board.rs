@@ -1,0 +1,110 @@
+//! The board: what everybody may know of a room, small enough to be cached everywhere.
+//!
+//! Whoever holds a board and a waiting token works out position, estimate and whether the turn has come; nobody is named in it.
+//! Positions are exact for the first 256 places and within 1 % beyond ([`crate::sketch`]).
+
+use crate::eta::Pace;
+use crate::line::{Facts, Standing, Wave};
+use crate::settings::Mode;
+use crate::sketch::Sketch;
+use crate::units::{EventId, Generation, Millis, Position, Slot};
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// Version of the format.
+pub const FORMAT: u32 = 1;
+/// Most groups of open waves on a board.
+const GROUPS: usize = 64;
+
+/// Slots whose turn is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Turn {
+    /// First slot.
+    pub from: Slot,
+    /// Last slot.
+    pub last: Slot,
+    /// When they were called.
+    pub called_at: Millis,
+    /// When their claim window closes; where waves are grouped, that of the first to close.
+    pub until: Millis,
+}
+
+/// The public snapshot of a room.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Board {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// The event.
+    pub event_id: EventId,
+    /// Tokens of other generations are void.
+    pub generation: Generation,
+    /// Grows with every change of the line that was decided.
+    pub version: u64,
+    /// Room time of the snapshot, milliseconds since the epoch.
+    pub as_of: Millis,
+    /// The room's mode, as in its settings.
+    pub mode: String,
+    /// Before this, people gather and nobody is called.
+    pub opens_at: Option<Millis>,
+    /// Highest ticket handed out.
+    pub issued: u64,
+    /// Now serving.
+    pub serving: u64,
+    /// People in line.
+    pub waiting: u64,
+    /// Silence after which a place stops counting, milliseconds.
+    pub heartbeat_ms: u64,
+    /// Silence after which a place is lost or a turn is missed, whichever is shorter, milliseconds.
+    pub patience_ms: u64,
+    /// Turns that are open, in order.
+    pub turns: Vec<Turn>,
+    /// How fast the line moves.
+    pub pace: Pace,
+    /// Where the live slots stand.
+    pub sketch: Sketch,
+}
+
+impl Board {
+    /// The turns of a board: neighbouring waves taken together until there are few.
+    pub fn turns(waves: impl ExactSizeIterator<Item = Wave>) -> Vec<Turn> {
+        let each = waves.len().div_ceil(GROUPS).max(1);
+        let mut turns: Vec<Turn> = Vec::with_capacity(GROUPS);
+        for (at, wave) in waves.enumerate() {
+            match turns.last_mut() {
+                Some(turn) if at % each != 0 => turn.last = wave.last,
+                _ => {
+                    turns.push(Turn { from: wave.from, last: wave.last, called_at: wave.called_at, until: wave.until })
+                }
+            }
+        }
+        turns
+    }
+
+    /// Where `slot` stands, as far as a board can tell: it knows neither who left nor who has entered.
+    pub fn standing(&self, slot: Slot, now: Millis) -> Standing {
+        if slot.0 > self.serving {
+            return Standing::Waiting;
+        }
+        let at = self.turns.partition_point(|turn| turn.last < slot);
+        match self.turns.get(at).filter(|turn| turn.from <= slot && turn.until > now) {
+            Some(turn) => Standing::Ready { called_at: turn.called_at, until: turn.until },
+            None => Standing::Missed,
+        }
+    }
+
+    /// The position of `slot`, 0 once called. O(log milestones).
+    pub fn position(&self, slot: Slot) -> Position {
+        if slot.0 <= self.serving { Position(0) } else { self.sketch.position(slot) }
+    }
+}
+
+/// The word for a mode on a board.
+pub fn mode_word(mode: Mode) -> String {
+    mode.as_str().into()
+}
+
+/// When people are called at the earliest, if that is still ahead.
+pub fn opens_at(facts: &Facts, opens: Option<Millis>) -> Option<Millis> {
+    opens.filter(|opens| *opens > facts.now)
+}

@@ -1,0 +1,104 @@
+//! The answer to "where am I?", the same at every host.
+
+use crate::code::ErrorCode;
+use crate::eta::{Eta, Pace};
+use crate::line::Standing;
+use crate::poll::{self, Outlook};
+use crate::settings::rfc3339;
+use crate::units::{Millis, Position, Ticket};
+use alloc::string::String;
+use serde::Serialize;
+
+/// What a host knows of a room beside the one who asks.
+#[derive(Clone, Copy, Debug)]
+pub struct Around<'a> {
+    /// How the line moves.
+    pub pace: &'a Pace,
+    /// When calling starts, if that is ahead.
+    pub opens_at: Option<Millis>,
+    /// Silence after which a place is lost or a turn is missed, whichever is shorter, milliseconds.
+    pub patience_ms: u64,
+    /// People in line.
+    pub waiting: u64,
+    /// When the host's knowledge is of, RFC 3339.
+    pub as_of: &'a str,
+    /// Whether that is older than it should be.
+    pub stale: bool,
+}
+
+/// Body of a status answer.
+#[derive(Clone, Debug, Serialize)]
+pub struct StatusReply<'a> {
+    /// `waiting`, `ready` or `entered`.
+    pub status: &'static str,
+    /// 1 is the head of the line; 0 once called.
+    pub position: u64,
+    /// Seconds until the call; null when nobody can know.
+    pub eta_sec: Option<u64>,
+    /// One wait in ten is shorter.
+    pub eta_low_sec: Option<u64>,
+    /// One wait in ten is longer.
+    pub eta_high_sec: Option<u64>,
+    /// Chance that the estimate is right to a quarter.
+    pub eta_confidence: Option<f64>,
+    /// Seconds since the join.
+    pub waiting_time: u64,
+    /// Whether the person may enter now.
+    pub ready_for_entry: bool,
+    /// When the turn is missed, RFC 3339.
+    pub claim_expires_at: Option<String>,
+    /// When to ask again, milliseconds.
+    pub poll_after_ms: u64,
+    /// People in line.
+    pub total_waiting: u64,
+    /// When this is of, RFC 3339.
+    pub as_of: &'a str,
+    /// Whether the store has been out of reach since.
+    pub stale: bool,
+}
+
+/// The estimate and the pause until the next poll for somebody at `position`.
+pub fn outlook(position: Position, ticket: Ticket, around: &Around<'_>, now: Millis) -> (Option<Eta>, u64) {
+    let eta = around.pace.estimate(position, now);
+    let outlook = match (eta, around.opens_at) {
+        (Some(eta), _) => Outlook::Estimated(eta),
+        (None, Some(opens_at)) => Outlook::Opens(opens_at.since(now)),
+        (None, None) => Outlook::Held,
+    };
+    let seed = ticket.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ now.0;
+    (eta, poll::poll_after_ms(position, &outlook, around.patience_ms, seed))
+}
+
+/// The answer for somebody who stands at `standing`, `position`. An error code where the place is no more.
+pub fn reply<'a>(
+    standing: Standing,
+    position: Position,
+    ticket: Ticket,
+    waited_ms: u64,
+    around: &Around<'a>,
+    now: Millis,
+) -> Result<StatusReply<'a>, ErrorCode> {
+    let (status, position, until) = match standing {
+        Standing::Waiting | Standing::Silent => ("waiting", position, None),
+        Standing::Ready { until, .. } => ("ready", Position(0), Some(until)),
+        Standing::Entered => ("entered", Position(0), None),
+        Standing::Missed | Standing::PassedOver => return Err(ErrorCode::TokenExpired),
+        Standing::Left | Standing::Unknown => return Err(ErrorCode::TokenNotFound),
+    };
+    let (eta, poll_after_ms) = outlook(position, ticket, around, now);
+    Ok(StatusReply {
+        status,
+        position: position.0,
+        eta_sec: eta.map(|eta| eta.sec),
+        eta_low_sec: eta.map(|eta| eta.low_sec),
+        eta_high_sec: eta.map(|eta| eta.high_sec),
+        eta_confidence: eta.map(|eta| eta.confidence),
+        waiting_time: waited_ms / 1000,
+        ready_for_entry: until.is_some(),
+        claim_expires_at: until.map(rfc3339),
+        poll_after_ms,
+        total_waiting: around.waiting,
+        as_of: around.as_of,
+        stale: around.stale,
+    })
+}
