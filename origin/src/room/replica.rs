@@ -139,6 +139,7 @@ impl Replica {
             limit: u64::from(limit),
             free: admission::free(facts, settings),
             session_ms: u64::from(settings.session_sec) * 1000,
+            renews: settings.session_renew,
         });
         let observed = Observed {
             now: facts.now,
