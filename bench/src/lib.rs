@@ -6,6 +6,7 @@
 //! Out of scope: anything the server needs at run time. These tools know the server by its published HTTP contract only, and
 //! so keep their own wire types: a mistake in the shared ones would otherwise be invisible from here.
 
+pub mod budget;
 pub mod child;
 pub mod client;
 pub mod crowd;
