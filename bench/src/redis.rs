@@ -11,7 +11,7 @@ use crate::child::{Child, free_address};
 #[derive(Debug)]
 pub struct Redis {
     address: SocketAddr,
-    _child: Child,
+    child: Child,
 }
 
 impl Redis {
@@ -33,12 +33,17 @@ impl Redis {
         let mut child = Child::start(Path::new("redis-server"), arguments, [("LC_ALL", "C")], directory)
             .context("redis-server is needed: apt-get install redis-server, or cargo xtask test installs it")?;
         child.listening(address).await?;
-        Ok(Self { address, _child: child })
+        Ok(Self { address, child })
     }
 
     /// For `ANTEROOM_REDIS_URL`.
     pub fn url(&self) -> String {
         format!("redis://{}", self.address)
+    }
+
+    /// Ends it and waits until it is gone.
+    pub async fn end(self) -> Result<()> {
+        self.child.end().await
     }
 
     /// Runs one command and returns what `redis-cli` prints, one reply element a line.

@@ -104,9 +104,13 @@ impl Stage {
         Ok((self.admin.stats(event).await?.issued, tokens))
     }
 
-    /// Ends the server, and with this value its Redis.
+    /// Ends the server and its Redis.
     pub async fn end(self) -> Result<()> {
-        self.server.end().await
+        self.server.end().await?;
+        match self.redis {
+            Some(redis) => redis.end().await,
+            None => Ok(()),
+        }
     }
 }
 

@@ -41,6 +41,9 @@ pub async fn run(options: &Options) -> Result<bool> {
         }
         server.end().await?;
     }
+    if let Some(redis) = redis {
+        redis.end().await?;
+    }
     Ok(kept)
 }
 
