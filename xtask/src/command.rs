@@ -3,6 +3,7 @@
 use std::{
     env,
     ffi::OsStr,
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -34,6 +35,12 @@ pub fn succeed(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("cannot run {}", words(command)))?;
     ensure!(status.success(), "{} ended with {status}", words(command));
     Ok(())
+}
+
+/// Becomes this command, so that whoever stops us stops it. Returns only when that is not possible.
+pub fn become_it(command: &mut Command) -> anyhow::Error {
+    let error = command.exec();
+    anyhow::Error::new(error).context(format!("cannot run {}", words(command)))
 }
 
 fn words(command: &Command) -> String {

@@ -72,7 +72,7 @@ fn crowd(options: &[String]) -> Result<bool> {
         }
         command.arg("--server").arg(built::server(profile)?);
     }
-    Ok(command.args(options).status()?.success())
+    Err(command::become_it(command.args(options)))
 }
 
 fn bench(options: &[String]) -> Result<bool> {
@@ -88,5 +88,5 @@ fn bench(options: &[String]) -> Result<bool> {
             command.arg("--core-benches").arg(output);
         }
     }
-    Ok(command.args(options).status()?.success())
+    Err(command::become_it(command.args(options)))
 }

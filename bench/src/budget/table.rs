@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use clap::ValueEnum as _;
 use serde_json::json;
 
 use super::{
@@ -50,23 +51,29 @@ pub async fn run(options: &Options) -> Result<bool> {
     let directory = tempfile::tempdir()?;
     let directory = directory.path();
     let mut lines = Vec::new();
-    if options.wants(Part::Ratios) {
-        lines.extend(ratios(options, directory).await?);
-    }
-    if options.wants(Part::Redis) {
-        lines.extend(redis_use(options, directory).await?);
-    }
-    if options.wants(Part::Memory) {
-        lines.extend(memory(options, directory).await?);
-    }
-    if options.wants(Part::Latency) {
-        lines.extend(join_latency(options, directory).await?);
-    }
-    if options.wants(Part::Core) {
-        lines.extend(benches::lines(options.core_benches.as_deref())?);
+    for part in Part::value_variants().iter().copied().filter(|&part| options.wants(part)) {
+        // One part that cannot be measured must not cost the figures of the others.
+        let measured = match measure(part, options, directory).await {
+            Ok(measured) => measured,
+            Err(error) => vec![Line::judged(format!("{part:?}"), format!("not measured: {error:#}"), "", false)],
+        };
+        for Line { what, measured, .. } in &measured {
+            eprintln!("  {what}: {measured}");
+        }
+        lines.extend(measured);
     }
     print_table(options, &lines);
     Ok(lines.iter().all(|line| line.met != Some(false)))
+}
+
+async fn measure(part: Part, options: &Options, directory: &Path) -> Result<Vec<Line>> {
+    match part {
+        Part::Ratios => ratios(options, directory).await,
+        Part::Redis => redis_use(options, directory).await,
+        Part::Memory => memory(options, directory).await,
+        Part::Latency => join_latency(options, directory).await,
+        Part::Core => benches::lines(options.core_benches.as_deref()),
+    }
 }
 
 fn print_table(options: &Options, lines: &[Line]) {
