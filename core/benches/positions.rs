@@ -1,10 +1,12 @@
-//! What a position costs: by the exact index, by the sketch, and to build both. Run with `cargo bench -p
+//! What a position and an estimate cost: by the exact index, by the sketch, and to build both. Run with `cargo bench -p
 //! anteroom-core`.
 
 use anteroom_core::bitmap::Bitmap;
+use anteroom_core::eta::{Observed, Pace, Supply};
 use anteroom_core::rank::Rank;
 use anteroom_core::sketch::Sketch;
-use anteroom_core::units::Slot;
+use anteroom_core::units::{Millis, Position, Slot};
+use anteroom_core::window::Window;
 use divan::{Bencher, black_box};
 
 const PLACES: [u64; 2] = [1_000_000, 10_000_000];
@@ -75,4 +77,29 @@ fn decode_sketch(bencher: Bencher<'_, '_>, places: u64) {
     let bits = line(places);
     let bytes = Sketch::build(&bits, &Rank::build(&bits), 0, Slot(0), Slot(places)).encode();
     bencher.bench_local(|| Sketch::decode(black_box(&bytes)));
+}
+
+/// A room that has called ten a second for five minutes.
+fn watched() -> (Observed, Window) {
+    let (since, now) = (Millis(1_800_000_000_000), Millis(1_800_000_300_000));
+    let mut window = Window::default();
+    for second in 0..300 {
+        let flow = window.at(since.plus(second * 1000));
+        (flow.calls, flow.busy_ms) = (flow.calls + 10, flow.busy_ms + 1000);
+    }
+    let supply = Supply::Steady { per_minute: 600, ready_now: 0.0 };
+    (Observed { now, since, supply_since: since, waiting: 10_000, supply, capacity: None }, window)
+}
+
+#[divan::bench]
+fn learn_pace(bencher: Bencher<'_, '_>) {
+    let (seen, window) = watched();
+    bencher.bench_local(|| Pace::learn(black_box(&seen), black_box(&window)));
+}
+
+#[divan::bench]
+fn estimate(bencher: Bencher<'_, '_>) {
+    let (seen, window) = watched();
+    let pace = Pace::learn(&seen, &window);
+    bencher.bench_local(|| black_box(&pace).estimate(black_box(Position(5000)), seen.now));
 }
