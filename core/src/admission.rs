@@ -138,6 +138,19 @@ pub fn may_call(facts: &Facts, settings: &Settings, now: Millis) -> bool {
         }
 }
 
+/// Least time between two ticks, milliseconds.
+const TICK_LEAST_MS: u64 = 10;
+
+/// Milliseconds until the next tick of a room that ticks every `tick_ms` at the latest: sooner where the bucket would be full before
+/// then, or what flows into a full one would be lost.
+pub fn tick_after_ms(facts: &Facts, settings: &Settings, tick_ms: u64) -> u64 {
+    if facts.waiting == 0 || settings.release != Release::Steady || !calls_anybody(facts, settings) {
+        return tick_ms;
+    }
+    let half_full = u64::from(settings.burst) * LEVEL_PER_CALL / 2 / rate(facts, settings).max(1);
+    half_full.clamp(TICK_LEAST_MS.min(tick_ms), tick_ms)
+}
+
 /// The next step for a line just settled; `joins` and `waves` are its own. O(log joins + young joins).
 pub fn next_step(facts: &Facts, joins: &VecDeque<JoinMark>, waves: &VecDeque<Wave>, settings: &Settings) -> Step {
     if facts.now >= facts.epoch_at.plus(settings.heartbeat_ms() / EPOCHS_PER_TTL) {

@@ -10,7 +10,6 @@ use anteroom_core::line::{Call, Called, Restore};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-use tokio::time::MissedTickBehavior;
 
 /// Most steps within one tick. More is left to the next.
 const STEPS: usize = 8;
@@ -30,12 +29,13 @@ impl Room {
     /// Ticks until the room is stopped.
     pub(super) async fn keep_ticking(self: Arc<Self>) {
         let mut rhythm = Rhythm::default();
-        let mut interval = tokio::time::interval(self.host.tick);
-        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            let view = self.view();
+            let pause = admission::tick_after_ms(&view.facts, &view.settings, self.host.tick.as_millis() as u64);
+            drop(view);
             tokio::select! {
                 () = self.stop.notified() => return,
-                _ = interval.tick() => {}
+                () = tokio::time::sleep(Duration::from_millis(pause)) => {}
             }
             let due = rhythm.merged.is_none_or(|merged| merged.elapsed() >= MERGE);
             if due {
