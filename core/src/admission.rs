@@ -163,9 +163,10 @@ pub fn next_step(facts: &Facts, joins: &VecDeque<JoinMark>, waves: &VecDeque<Wav
                 let due = next_wave_at(facts, every_sec);
                 call.limit = eligible(facts, joins, settings);
                 if facts.now >= due && call.limit.0 > facts.serving {
+                    // A wave holds at most as many turns given back as its own; the others wait for the next.
                     let size = u64::from(size);
-                    call.count = (size + facts.refund.min(size)).min(free(facts, settings));
-                    call.refund = facts.refund;
+                    call.refund = facts.refund.min(size);
+                    call.count = (size + call.refund).min(free(facts, settings));
                     // The lateness of a tick is not added up; but a wave that was due a while ago (nobody waited) does not pull the
                     // next one forward.
                     let late = facts.now.since(due) > WAVE_GRACE_MS.min(u64::from(every_sec) * 1000 / 4);
