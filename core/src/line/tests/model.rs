@@ -260,10 +260,12 @@ impl Model {
         }
         let told = &mut self.told;
         told.called_total += called.len() as u64;
-        told.level = call.level.saturating_sub(called.len() as u64 * call.cost);
-        told.level_at = call.level_at;
-        told.refund = told.refund.saturating_sub(call.refund);
-        told.wave_at = call.wave_at;
+        if call.count == 0 || !called.is_empty() {
+            told.level = call.level.saturating_sub(called.len() as u64 * call.cost);
+            told.level_at = call.level_at;
+            told.refund = told.refund.saturating_sub(call.refund);
+            told.wave_at = call.wave_at;
+        }
         told.rate = call.rate;
         told.version += 1;
         Called::Done { called: called.len() as u64, serving: Slot(told.serving) }
