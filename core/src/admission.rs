@@ -84,7 +84,7 @@ pub fn join_limits(settings: &Settings) -> JoinLimits {
     }
 }
 
-/// Spacing of join marks: fine enough for `min_wait`, coarse enough that a line never has more than 65,536.
+/// Spacing of join marks: fine enough for `min_wait`, coarse enough that a line never has more than 65,536 and some.
 fn mark_every_ms(settings: &Settings) -> u64 {
     MARK_MS.max(settings.max_wait_ms() / MARKS)
 }
