@@ -28,7 +28,7 @@ const MARK_MS: u64 = 250;
 /// Least time an idempotent repeat of a join is recognised, milliseconds.
 const IDEM_MS: u64 = 600_000;
 
-/// How late a wave may be, up to a quarter of the interval, without the next one waiting for it: what ticks are late by.
+/// How late a wave may be, at most a quarter of the interval, without the next one waiting for it: a tick's lateness.
 const WAVE_GRACE_MS: u64 = 1_000;
 
 /// What to do next with a line.
@@ -167,8 +167,8 @@ pub fn next_step(facts: &Facts, joins: &VecDeque<JoinMark>, waves: &VecDeque<Wav
                     let size = u64::from(size);
                     call.refund = facts.refund.min(size);
                     call.count = (size + call.refund).min(free(facts, settings));
-                    // The lateness of a tick is not added up; but a wave that was due a while ago (nobody waited) does not pull the
-                    // next one forward.
+                    // The lateness of a tick is not added up; but a wave that was due a while ago (nobody waited) does
+                    // not pull the next one forward.
                     let late = facts.now.since(due) > WAVE_GRACE_MS.min(u64::from(every_sec) * 1000 / 4);
                     call.wave_at = if late { facts.now } else { due };
                     wanted = true;

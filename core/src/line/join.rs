@@ -6,7 +6,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
-/// While a line has fewer join marks than this, a batch gets its own as soon as positions can't be counted on from the youngest.
+/// While a line has fewer join marks than this, a batch gets its own as soon as positions can't be counted on from the
+/// youngest.
 pub const EXACT_MARKS: usize = 1_024;
 
 /// One request to join, as its host understood it.
@@ -151,9 +152,10 @@ impl Line {
         Joined::New { ticket, position }
     }
 
-    /// Whether a batch needs a mark of its own: the youngest is too old, or positions counted on from it are not the true ones any
-    /// more, because somebody was called, left, fell silent or came back. The latter only while marks are few; where they are
-    /// many, people wait for longer than any `min_wait` that positions matter to. Never two within a millisecond.
+    /// Whether a batch needs a mark of its own: the youngest is too old, or positions counted on from it are not the
+    /// true ones any more, because somebody was called, left, fell silent or came back. The latter only while marks are
+    /// few; where they are many, people wait for longer than any `min_wait` that positions matter to. Never two within
+    /// a millisecond.
     fn is_mark_due(&self, mark: &JoinMark, limits: JoinLimits) -> bool {
         let elapsed = mark.at.since(self.facts.mark_at);
         let Some(youngest) = self.joins.back() else { return true };

@@ -141,7 +141,7 @@ impl Line {
             self.facts.called_total += called;
             self.window.at(now).calls += called;
         }
-        // Who asked for people and found none has spent nothing: bucket and wave are there for the first who may be called.
+        // A call that found nobody has spent nothing: bucket and wave are there for the first who may be called.
         if called > 0 || call.count == 0 {
             self.facts.level = call.level.saturating_sub(called * call.cost);
             self.facts.level_at = call.level_at;
