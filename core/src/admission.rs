@@ -28,6 +28,9 @@ const MARK_MS: u64 = 250;
 /// Least time an idempotent repeat of a join is recognised, milliseconds.
 const IDEM_MS: u64 = 600_000;
 
+/// How late a wave may be, at most a quarter of the interval, without the next one waiting for it: a tick's lateness.
+const WAVE_GRACE_MS: u64 = 1_000;
+
 /// What to do next with a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -81,7 +84,7 @@ pub fn join_limits(settings: &Settings) -> JoinLimits {
     }
 }
 
-/// Spacing of join marks: fine enough for `min_wait`, coarse enough that a line never has more than 65,536.
+/// Spacing of join marks: fine enough for `min_wait`, coarse enough that a line never has more than 65,536 and some.
 fn mark_every_ms(settings: &Settings) -> u64 {
     MARK_MS.max(settings.max_wait_ms() / MARKS)
 }
@@ -186,11 +189,13 @@ pub fn next_step(facts: &Facts, joins: &VecDeque<JoinMark>, waves: &VecDeque<Wav
                 let due = next_wave_at(facts, every_sec);
                 call.limit = eligible(facts, joins, settings);
                 if facts.now >= due && call.limit.0 > facts.serving {
+                    // A wave holds at most as many turns given back as its own; the others wait for the next.
                     let size = u64::from(size);
-                    call.count = (size + facts.refund.min(size)).min(free(facts, settings));
-                    call.refund = facts.refund;
-                    // A wave that was due a while ago (nobody waited) does not pull the next one forward.
-                    let late = facts.now.since(due) >= u64::from(every_sec) * 1000;
+                    call.refund = facts.refund.min(size);
+                    call.count = (size + call.refund).min(free(facts, settings));
+                    // The lateness of a tick is not added up; but a wave that was due a while ago (nobody waited) does
+                    // not pull the next one forward.
+                    let late = facts.now.since(due) > WAVE_GRACE_MS.min(u64::from(every_sec) * 1000 / 4);
                     call.wave_at = if late { facts.now } else { due };
                     wanted = true;
                 }

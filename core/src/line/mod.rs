@@ -27,7 +27,7 @@ mod restore;
 mod silence;
 mod turn;
 
-pub use join::{IdemKey, Join, JoinBatch, JoinLimits, Joined};
+pub use join::{EXACT_MARKS, IdemKey, Join, JoinBatch, JoinLimits, Joined};
 pub use restore::{RESTORE_GAP, Restore};
 pub use silence::Heard;
 pub use turn::{Call, Called, Enter, EnterTerms, Leave, Session};

@@ -57,8 +57,8 @@ impl Line {
         let ring = self.ring(self.facts.epoch);
         self.seen[ring] = Bitmap::new();
         self.starts[ring] = self.facts.issued;
-        // Whoever joined before the epoch that began four turns ago has had those four epochs to be heard in. In the first epochs of a
-        // line that is nobody, or, in a line that was brought back, whoever has not been heard from since.
+        // Whoever joined before the epoch that began four turns ago has had those four epochs to be heard in. In the
+        // first epochs of a line that is nobody, or, in one brought back, whoever has not been heard from since.
         let old = self.starts[self.ring(self.facts.epoch.saturating_sub(EPOCHS_PER_TTL))];
         self.facts.version += 1;
         Some(self.drop_silent(old, None))

@@ -34,9 +34,10 @@ pub(super) enum Op {
 
 pub(super) fn any_op() -> impl Strategy<Value = Op> {
     let at = any::<u16>();
+    let named = prop::collection::vec((0u8..8, 0u8..6), 0..4);
     let rare = |odds: f64| prop::bool::weighted(odds);
     prop_oneof![
-        6 => (prop::collection::vec((0u8..8, 0u8..6), 0..4), 0u8..90, 1u64..4, prop::sample::select(vec![0u64, 250, 9_000]))
+        6 => (named, 0u8..90, 1u64..4, prop::sample::select(vec![0u64, 250, 9_000]))
             .prop_map(|(batch, anonymous, places, every_ms)| Op::Join { batch, anonymous, places, every_ms }),
         8 => (at, 1u8..9, 0u8..80, 0u8..4, rare(0.1))
             .prop_map(|(from, step, len, base, stranger)| Op::Hear { from, step, len, base, stranger }),

@@ -9,6 +9,7 @@ use crate::line::{
 };
 use crate::units::{Generation, Identity, Millis, Slot, Ticket};
 use std::collections::BTreeSet;
+use std::slice::from_ref;
 use std::vec;
 use std::vec::Vec;
 
@@ -80,9 +81,9 @@ fn once_a_hundred_joins_of_one_person_are_one_place() {
     assert!(first[1..].iter().all(|joined| *joined == Joined::Duplicate { ticket: Ticket(1) }));
     // The place is held through the turn and the session, and free again afterwards.
     call(&mut line, 1, BIRTH);
-    assert_eq!(line.join(&[join.clone()], LIMITS, BIRTH).joined, [Joined::Duplicate { ticket: Ticket(1) }]);
+    assert_eq!(line.join(from_ref(&join), LIMITS, BIRTH).joined, [Joined::Duplicate { ticket: Ticket(1) }]);
     line.enter(Generation(7), Slot(1), TERMS, BIRTH);
-    assert_eq!(line.join(&[join.clone()], LIMITS, BIRTH).joined, [Joined::Duplicate { ticket: Ticket(1) }]);
+    assert_eq!(line.join(from_ref(&join), LIMITS, BIRTH).joined, [Joined::Duplicate { ticket: Ticket(1) }]);
     line.end_session(Generation(7), Slot(1), BIRTH);
     assert_eq!(line.join(&[join], LIMITS, BIRTH).joined, [Joined::New { ticket: Ticket(2), position: 1 }]);
 }

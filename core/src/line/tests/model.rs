@@ -70,7 +70,8 @@ impl Model {
         }
     }
 
-    /// What the line's numbers must be; those it does not know (settled_at, mark_at, bits, settings) are taken from the line.
+    /// What the line's numbers must be; those it does not know (settled_at, mark_at, bits, settings) are taken from the
+    /// line.
     pub(super) fn facts(&self, line: &Facts) -> Facts {
         let count =
             |wanted: &dyn Fn(&Person) -> bool| self.people.iter().filter(|person| wanted(person)).count() as u64;
@@ -260,10 +261,12 @@ impl Model {
         }
         let told = &mut self.told;
         told.called_total += called.len() as u64;
-        told.level = call.level.saturating_sub(called.len() as u64 * call.cost);
-        told.level_at = call.level_at;
-        told.refund = told.refund.saturating_sub(call.refund);
-        told.wave_at = call.wave_at;
+        if call.count == 0 || !called.is_empty() {
+            told.level = call.level.saturating_sub(called.len() as u64 * call.cost);
+            told.level_at = call.level_at;
+            told.refund = told.refund.saturating_sub(call.refund);
+            told.wave_at = call.wave_at;
+        }
         told.rate = call.rate;
         told.version += 1;
         Called::Done { called: called.len() as u64, serving: Slot(told.serving) }
@@ -353,7 +356,7 @@ impl Model {
 
     pub(super) fn trim(&mut self, base: u64) -> bool {
         let open = self.waves.iter().filter(|wave| !wave.settled).map(|wave| wave.from - 1).min();
-        let legal = base % 64 == 0 && base > self.told.base && base <= open.unwrap_or(self.told.serving);
+        let legal = base.is_multiple_of(64) && base > self.told.base && base <= open.unwrap_or(self.told.serving);
         if legal {
             self.told.base = base;
             self.told.version += 1;
