@@ -42,19 +42,19 @@ pub enum Stop {
     AtOnce,
 }
 
-/// Serves with these settings until a signal stops it.
-pub async fn serve(config: Config) -> Result<(), ServeError> {
+/// Serves with these settings until a signal stops it. `traced`: whether spans are exported.
+pub async fn serve(config: Config, traced: bool) -> Result<(), ServeError> {
     let address = config.server.listen;
     let listener = TcpListener::bind(address).await.map_err(|cause| ServeError::Listen { address, cause })?;
     let (metrics, draining) = (Arc::new(Metrics::new()), Draining::default());
     let routes = health::routes(|| true, draining.clone(), metrics.clone());
-    let app = health::with_fallbacks(routes).layer(Plumbing::new(metrics));
+    let app = health::with_fallbacks(routes).layer(Plumbing::new(metrics).traced(traced));
     Ok(run(listener, app, signalled(), draining, config.server.drain).await?)
 }
 
 /// Serves the demonstration until a signal stops it.
-pub async fn demo(config: Config) -> Result<(), ServeError> {
-    serve(config).await
+pub async fn demo(config: Config, traced: bool) -> Result<(), ServeError> {
+    serve(config, traced).await
 }
 
 /// Serves `app` until `stop` says how to stop, then stops that way.
