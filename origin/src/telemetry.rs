@@ -70,8 +70,8 @@ fn is_wanted() -> bool {
 fn start_exporter() -> Result<SdkTracerProvider, ExporterBuildError> {
     let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
     let mut resource = Resource::builder().with_attribute(version);
-    let named = |name: &str, part: &str| std::env::var(name).is_ok_and(|value| value.contains(part));
-    if !named("OTEL_SERVICE_NAME", "") && !named("OTEL_RESOURCE_ATTRIBUTES", "service.name=") {
+    let value = |name: &str| std::env::var(name).unwrap_or_default();
+    if value("OTEL_SERVICE_NAME").is_empty() && !value("OTEL_RESOURCE_ATTRIBUTES").contains("service.name=") {
         resource = resource.with_service_name("anteroom");
     }
     let exporter = SpanExporter::builder().with_http().build()?;
