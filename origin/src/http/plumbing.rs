@@ -48,6 +48,9 @@ const METHOD_LABELS: [&str; 8] = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIO
 const STATUSES: [u16; 16] = [200, 201, 202, 204, 302, 304, 400, 401, 403, 404, 405, 409, 413, 429, 500, 503];
 
 /// The layer. Give it to [`axum::Router::layer`] after all routes and fallbacks are in place.
+///
+/// A router that still waits for its state applies its layers again for every request, so one that is called without
+/// `into_make_service…` should be given `with_state(())` first.
 #[derive(Clone)]
 pub struct Plumbing {
     metrics: Arc<Metrics>,
