@@ -1,5 +1,7 @@
 //! The program as a process: what it says at the start, how it stops, what it exports.
 
+#![allow(clippy::unwrap_used, reason = "all of it is test, not only what is marked as such")]
+
 use axum::Router;
 use axum::body::Bytes;
 use axum::routing::post;
