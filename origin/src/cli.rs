@@ -68,7 +68,7 @@ pub fn main() -> ExitCode {
 
 type Load = fn(Option<&std::path::Path>, &Variables) -> Result<Config, crate::config::Problems>;
 
-fn start<F>(args: &ConfigArgs, load: Load, run: impl FnOnce(Config) -> F) -> Result<(), Failure>
+fn start<F>(args: &ConfigArgs, load: Load, run: impl FnOnce(Config, bool) -> F) -> Result<(), Failure>
 where
     F: Future<Output = Result<(), crate::server::ServeError>>,
 {
@@ -79,7 +79,7 @@ where
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
-    let result = block_on(async { run(config).await.map_err(Failure::of) });
+    let result = block_on(async { run(config, telemetry.exports_spans()).await.map_err(Failure::of) });
     telemetry.finish();
     result
 }

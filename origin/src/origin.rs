@@ -22,8 +22,6 @@ use url::Url;
 
 /// How often the embedded store is written to its directory.
 const SAVE: Duration = Duration::from_millis(500);
-/// How often idle clients are dropped from the rate limiter.
-const FORGET: Duration = Duration::from_secs(60);
 
 /// See the module's comment.
 pub struct Origin {
@@ -36,6 +34,7 @@ pub struct Origin {
     limit: Option<(Arc<Limiter>, Arc<ClientAddresses>)>,
     memory: Option<Arc<MemoryStore>>,
     tasks: Vec<JoinHandle<()>>,
+    traced: bool,
 }
 
 /// Why an origin did not start.
@@ -95,15 +94,20 @@ impl Origin {
             tasks.push(tokio::spawn(users.keep_fresh()));
         }
         if let Some((limiter, _)) = &limit {
-            tasks.push(tokio::spawn(keep_forgetting(limiter.clone())));
+            tasks.push(tokio::spawn(limiter.clone().keep_small()));
         }
-        Ok(Self { rooms, app, draining: Draining::default(), limit, memory, tasks })
+        Ok(Self { rooms, app, draining: Draining::default(), limit, memory, tasks, traced: false })
+    }
+
+    /// The same origin, with a span for each request where `traced`.
+    pub fn traced(self, traced: bool) -> Self {
+        Self { traced, ..self }
     }
 
     /// All routes, those of `more` included, behind the one layer.
     pub fn router(&self, more: Router) -> Router {
         let metrics = self.app.metrics.clone();
-        let plumbing = Plumbing::new(metrics.clone());
+        let plumbing = Plumbing::new(metrics.clone()).traced(self.traced);
         let limited = match &self.limit {
             Some((limiter, addresses)) => plumbing.clone().limited(limiter.clone(), addresses.clone()),
             None => plumbing.clone(),
@@ -143,14 +147,6 @@ async fn keep_saving(memory: Arc<MemoryStore>) {
             Ok(Ok(())) if std::mem::take(&mut failing) => tracing::info!("the line is saved again"),
             _ => {}
         }
-    }
-}
-
-/// Drops idle clients, for ever.
-async fn keep_forgetting(limiter: Arc<Limiter>) {
-    loop {
-        tokio::time::sleep(FORGET).await;
-        limiter.forget_idle();
     }
 }
 

@@ -43,11 +43,11 @@ pub enum Stop {
     AtOnce,
 }
 
-/// Serves with these settings until a signal stops it.
-pub async fn serve(config: Config) -> Result<(), ServeError> {
+/// Serves with these settings until a signal stops it. `traced`: whether spans are exported.
+pub async fn serve(config: Config, traced: bool) -> Result<(), ServeError> {
     let address = config.server.listen;
     let listener = TcpListener::bind(address).await.map_err(|cause| ServeError::Listen { address, cause })?;
-    let origin = Origin::start(&config)?;
+    let origin = Origin::start(&config)?.traced(traced);
     let stopped =
         run(listener, origin.router(Router::new()), signalled(), origin.draining.clone(), config.server.drain).await;
     origin.finish().await;
@@ -55,8 +55,8 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
 }
 
 /// Serves the demonstration until a signal stops it.
-pub async fn demo(config: Config) -> Result<(), ServeError> {
-    serve(config).await
+pub async fn demo(config: Config, traced: bool) -> Result<(), ServeError> {
+    serve(config, traced).await
 }
 
 /// Serves `app` until `stop` says how to stop, then stops that way.

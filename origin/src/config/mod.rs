@@ -23,7 +23,7 @@ use url::Url;
 
 /// Fewest bytes of a secret that signs waiting tokens.
 const SIGNING_SECRET_MIN: usize = 32;
-/// Fewest bytes of a bearer token.
+/// Fewest bytes of a bearer token that nobody is warned of.
 const BEARER_MIN: usize = 16;
 const LATER: &str = "not in this version";
 
@@ -186,6 +186,11 @@ impl Config {
         {
             warnings.push("jwks_url is http: anybody in between can be any user".into());
         }
+        for (setting, token) in [("admin_token", &self.access.admin), ("edge_token", &self.access.edge)] {
+            if token.as_ref().is_some_and(|token| token.reveal().len() < BEARER_MIN) {
+                warnings.push(format!("{setting} is short enough to be guessed; `anteroom token secret` makes one"));
+            }
+        }
         if self.rooms.unknown == UnknownRooms::Create {
             warnings.push("rooms_unknown is \"create\": anybody can make rooms".into());
         }
@@ -346,9 +351,6 @@ fn read_users(settings: &mut Settings) -> Option<UserTokenConfig> {
 fn read_access(settings: &mut Settings) -> AccessConfig {
     let mut bearer = |setting| {
         settings.checked(setting, |text| {
-            if text.len() < BEARER_MIN {
-                return Err(format!("has {} bytes, at least {BEARER_MIN} are needed", text.len()));
-            }
             if !text.bytes().all(|b| b.is_ascii_graphic()) {
                 return Err("must be visible ASCII, as it goes into a header".into());
             }

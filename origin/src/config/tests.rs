@@ -58,7 +58,7 @@ fn every_problem_is_reported_at_once_by_setting_and_value() {
     let given = [
         ("ANTEROOM_LISTEN", "eight thousand"),
         ("ANTEROOM_SECRET", "hunter2"),
-        ("ANTEROOM_ADMIN_TOKEN", "hunter2"),
+        ("ANTEROOM_ADMIN_TOKEN", "hunter2 "),
         ("ANTEROOM_REDIS_URL", "redis://:hunter2@h/zero"),
         ("ANTEROOM_JWKS_URL", "ftp://issuer"),
         ("ANTEROOM_ROOMS_UNKNOWN", "maybe"),
@@ -75,7 +75,7 @@ fn every_problem_is_reported_at_once_by_setting_and_value() {
     for want in [
         r#"ANTEROOM_LISTEN = "eight thousand": must be an address"#.to_owned(),
         "ANTEROOM_SECRET: has 7 bytes, at least 32".into(),
-        "ANTEROOM_ADMIN_TOKEN: has 7 bytes, at least 16".into(),
+        "ANTEROOM_ADMIN_TOKEN: must be visible ASCII".into(),
         r#"ANTEROOM_REDIS_URL = "redis://:…@h/zero": must have a database number"#.into(),
         r#"ANTEROOM_JWKS_URL = "ftp://issuer": must be an http"#.into(),
         "ANTEROOM_JWT_ISSUER: is missing".into(),
@@ -163,9 +163,10 @@ fn risky_settings_are_warned_of() {
         ("ANTEROOM_JWT_ISSUER", "i"),
         ("ANTEROOM_JWT_AUDIENCE", "a"),
         ("ANTEROOM_ROOMS_UNKNOWN", "create"),
+        ("ANTEROOM_ADMIN_TOKEN", "letmein"),
         ("ANTEROOM_TRUSTED_PROXIES", "0.0.0.0/0"),
     ];
-    assert_eq!(load(&given).unwrap().warnings().len(), 4);
+    assert_eq!(load(&given).unwrap().warnings().len(), 5);
     let given = [("ANTEROOM_STATE_DIR", "/tmp")];
     assert_eq!(load(&given).unwrap().warnings(), Vec::<String>::new());
 }

@@ -3,6 +3,8 @@
 use crate::error::ApiError;
 use crate::metrics::{CONTENT_TYPE, Metrics};
 use anteroom_core::code::ErrorCode;
+use anteroom_core::settings::rfc3339;
+use anteroom_core::units::Millis;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -11,6 +13,7 @@ use axum::routing::get;
 use serde::Serialize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Whether the store can be reached. Answered from what the last ticks saw: a probe costs the store nothing.
 pub trait StoreHealth: Send + Sync + 'static {
@@ -83,7 +86,8 @@ struct Dependencies {
 }
 
 async fn show_health() -> Response {
-    let timestamp = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let timestamp = rfc3339(Millis(since.as_millis() as u64));
     let version = env!("CARGO_PKG_VERSION");
     json(StatusCode::OK, &HealthReport { status: "healthy", timestamp, service: "anteroom", version })
 }

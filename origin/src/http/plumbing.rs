@@ -4,7 +4,8 @@
 //! - echoes `X-Request-ID`;
 //! - applies the rate limit, on the routes that have one;
 //! - turns a panic into `INTERNAL_ERROR`;
-//! - counts and times, by method, matched route and status.
+//! - counts and times, by method, matched route and status;
+//! - spans the request, while spans are exported.
 //!
 //! One hand-written service rather than a stack of middlewares, because a status poll has about two microseconds for
 //! everything. It allocates nothing of its own except the header values it adds, and finds its counters by index: the
@@ -14,6 +15,7 @@ use crate::error::ApiError;
 use crate::http::trace::{TRACEPARENT, TraceContext};
 use crate::limit::{ClientAddresses, Limiter};
 use crate::metrics::{Metrics, RequestMetrics};
+use crate::telemetry;
 use axum::extract::{ConnectInfo, MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -29,6 +31,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
+use tracing::Span;
 
 /// `X-Request-ID`.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -45,10 +48,14 @@ const METHOD_LABELS: [&str; 8] = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIO
 const STATUSES: [u16; 16] = [200, 201, 202, 204, 302, 304, 400, 401, 403, 404, 405, 409, 413, 429, 500, 503];
 
 /// The layer. Give it to [`axum::Router::layer`] after all routes and fallbacks are in place.
+///
+/// A router that still waits for its state applies its layers again for every request, so one that is called without
+/// `into_make_service…` should be given `with_state(())` first.
 #[derive(Clone)]
 pub struct Plumbing {
     metrics: Arc<Metrics>,
     limit: Option<Limit>,
+    traced: bool,
 }
 
 #[derive(Clone)]
@@ -60,7 +67,12 @@ struct Limit {
 impl Plumbing {
     /// The layer without a rate limit, for routes that operators and probes use.
     pub fn new(metrics: Arc<Metrics>) -> Self {
-        Self { metrics, limit: None }
+        Self { metrics, limit: None, traced: false }
+    }
+
+    /// The layer with a span for each request, which only makes sense while spans are exported.
+    pub fn traced(self, traced: bool) -> Self {
+        Self { traced, ..self }
     }
 
     /// The layer with a rate limit for each client address.
@@ -90,11 +102,11 @@ struct Cells {
 }
 
 impl Station {
-    fn learn_route(&self, request: &Request) {
+    fn cells(&self, request: &Request) -> &Cells {
         self.cells.get_or_init(|| {
             let route = request.extensions().get::<MatchedPath>().map_or(UNMATCHED, MatchedPath::as_str);
             Cells { route: route.into(), by_method_and_status: Default::default() }
-        });
+        })
     }
 
     fn record(&self, method: usize, status: StatusCode, started: Instant) {
@@ -148,14 +160,19 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let started = Instant::now();
-        self.station.learn_route(&request);
-        let trace = TraceContext::of_request(request.headers());
         let method = METHODS.iter().position(|known| known == request.method()).unwrap_or(METHODS.len());
+        let cells = self.station.cells(&request);
+        let mut trace = TraceContext::of_request(request.headers());
+        let mut span = None;
+        if self.station.plumbing.traced {
+            let (traced, request_span) = telemetry::request_span(METHOD_LABELS[method], &cells.route, trace);
+            (trace, span) = (traced, Some(request_span));
+        }
         let request_id = request.headers().get(X_REQUEST_ID).filter(|id| is_echoed(id)).cloned();
         let allowed = self.station.plumbing.limit.as_ref().map_or(Ok(()), |limit| limit.check(&request));
         let state = match allowed {
             Ok(()) => {
-                let _current = trace.enter();
+                let (_current, _span) = (trace.enter(), span.as_ref().map(Span::enter));
                 match catch_unwind(AssertUnwindSafe(|| self.inner.call(request))) {
                     Ok(future) => State::Working { future },
                     Err(panic) => State::Answered { response: Some(answer_panic(panic)) },
@@ -166,7 +183,7 @@ where
                 State::Answered { response: Some(error.into_response()) }
             }
         };
-        Passage { state, trace, request_id, method, started, station: self.station.clone() }
+        Passage { state, trace, span, request_id, method, started, station: self.station.clone() }
     }
 }
 
@@ -194,6 +211,7 @@ pin_project! {
         #[pin]
         state: State<F>,
         trace: TraceContext,
+        span: Option<Span>,
         request_id: Option<HeaderValue>,
         method: usize,
         started: Instant,
@@ -207,6 +225,7 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for Passage<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let _current = this.trace.enter();
+        let entered = this.span.as_ref().map(Span::enter);
         let mut response = match this.state.as_mut().project() {
             StateOf::Working { future } => match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
                 Ok(Poll::Pending) => return Poll::Pending,
@@ -227,6 +246,10 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for Passage<F> {
         headers.insert(TRACEPARENT, this.trace.header_value());
         if let Some(id) = this.request_id.take() {
             headers.insert(X_REQUEST_ID, id);
+        }
+        drop(entered);
+        if let Some(span) = this.span.take() {
+            telemetry::record_status(&span, response.status());
         }
         this.station.record(*this.method, response.status(), *this.started);
         Poll::Ready(Ok(response))

@@ -67,10 +67,15 @@ impl TraceContext {
         })
     }
 
+    /// Ids that were given by somebody else: an exporter of spans.
+    pub(crate) fn with_ids(trace_id: u128, span_id: u64, sampled: bool) -> Self {
+        Self { trace_id, span_id, parent_id: None, flags: if sampled { SAMPLED } else { 0 } }
+    }
+
     /// The trace id as it is written: 32 lower-case hex digits.
     pub fn trace_id(&self) -> TraceId {
         let mut text = [0; 32];
-        to_hex(self.trace_id, &mut text);
+        to_hex(&self.trace_id.to_be_bytes(), &mut text);
         TraceId(text)
     }
 
@@ -82,9 +87,9 @@ impl TraceContext {
     /// The value for an answer or for the next hop.
     pub fn header_value(&self) -> HeaderValue {
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
-        to_hex(self.trace_id, &mut text[3..35]);
-        to_hex(self.span_id.into(), &mut text[36..52]);
-        to_hex(self.flags.into(), &mut text[53..55]);
+        to_hex(&self.trace_id.to_be_bytes(), &mut text[3..35]);
+        to_hex(&self.span_id.to_be_bytes(), &mut text[36..52]);
+        to_hex(&[self.flags], &mut text[53..55]);
         HeaderValue::from_bytes(&text).expect("hex digits and dashes")
     }
 
@@ -114,10 +119,10 @@ impl TraceId {
     }
 }
 
-fn to_hex(mut number: u128, digits: &mut [u8]) {
-    for digit in digits.iter_mut().rev() {
-        *digit = HEX[(number & 15) as usize];
-        number >>= 4;
+/// Two digits for each byte.
+fn to_hex(bytes: &[u8], digits: &mut [u8]) {
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+        pair.copy_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
     }
 }
 
