@@ -12,7 +12,8 @@ use crate::api::{Caller, passes};
 use crate::error::ApiError;
 use anteroom_core::code::ErrorCode;
 use anteroom_core::line::Standing;
-use anteroom_core::units::{Millis, Position};
+use anteroom_core::token::WaitingClaims;
+use anteroom_core::units::{Millis, Position, Slot};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
@@ -63,6 +64,15 @@ impl Carried {
     /// What forms and addresses must carry.
     fn by_hand(&self) -> Option<&str> {
         self.by_hand.then_some(self.token.as_str())
+    }
+
+    /// Takes the cookies away, unless they are about something else.
+    fn forget(&self, response: Response, demo: &Demo) -> Response {
+        if self.by_hand {
+            return response;
+        }
+        let response = with_cookie(response, demo, queue::COOKIE, "", 0);
+        with_cookie(response, demo, SESSION_COOKIE, "", 0)
     }
 
     /// `path` for whoever carries this.
@@ -152,15 +162,10 @@ async fn wait(State(demo): Shared, headers: HeaderMap, uri: Uri) -> Response {
             return show_line(&demo, &carried, &heard, &uri);
         }
         Standing::Entered => {
-            let claims = &heard.claims;
-            let slot = anteroom_core::units::Slot(claims.ticket.0);
+            let (claims, slot) = (&heard.claims, Slot(heard.claims.ticket.0));
             match passes::session_end(&demo.app, &claims.event, claims.generation, slot).await {
-                Ok(Some(_)) => match Carried::find(None, &headers, SESSION_COOKIE, &demo) {
-                    Some(pass) if demo.app.passes.verify_even_expired(&pass.token).is_ok() => {
-                        return see_other("/shop");
-                    }
-                    _ => "entered",
-                },
+                Ok(Some(_)) if is_inside(&demo, &headers, claims) => return see_other("/shop"),
+                Ok(Some(_)) => "entered",
                 Ok(None) => "over",
                 Err(error) => return demo.pages.show_error(error),
             }
@@ -182,7 +187,7 @@ fn show_line(demo: &Demo, carried: &Carried, heard: &Heard, uri: &Uri) -> Respon
     let words = &demo.pages.words;
     // Without a script the address remembers what the page has shown: a position does not go up, progress not back.
     let shown = |name| query_value(uri, name).and_then(|text| text.parse::<u64>().ok());
-    let best = shown("best").map_or(reply.position, |best| best.min(reply.position));
+    let best = shown("best").unwrap_or(u64::MAX).clamp(reply.position.min(1), reply.position);
     let of = shown("of").unwrap_or(0).clamp(best.max(1), 1 << 40);
     let behind = reply.total_waiting.saturating_sub(reply.position);
     let left = match heard.standing {
@@ -280,13 +285,13 @@ async fn enter(State(demo): Shared, headers: HeaderMap, form: Result<OwnForm, Ap
 async fn leave(State(demo): Shared, headers: HeaderMap, form: Result<OwnForm, ApiError>) -> Response {
     let give_up = async {
         let form = form?;
-        if let Some(carried) = Carried::find(form.field("token"), &headers, queue::COOKIE, &demo) {
-            match queue::give_up(&demo.app, &carried.token).await {
-                Err(error) if error.code() != ErrorCode::TokenNotFound => return Err(error),
-                _ => {}
-            }
+        let Some(carried) = Carried::find(form.field("token"), &headers, queue::COOKIE, &demo) else {
+            return Ok(see_other("/"));
+        };
+        match queue::give_up(&demo.app, &carried.token).await {
+            Err(error) if error.code() != ErrorCode::TokenNotFound => Err(error),
+            _ => Ok(carried.forget(see_other("/?left"), &demo)),
         }
-        Ok(without_cookies(see_other("/?left"), &demo))
     };
     give_up.await.unwrap_or_else(|error| demo.pages.show_error(error))
 }
@@ -311,13 +316,13 @@ async fn shop(State(demo): Shared, headers: HeaderMap, uri: Uri) -> Response {
 async fn done(State(demo): Shared, headers: HeaderMap, form: Result<OwnForm, ApiError>) -> Response {
     let end = async {
         let form = form?;
-        if let Some(pass) = Carried::find(form.field("pass"), &headers, SESSION_COOKIE, &demo) {
-            match passes::end(&demo.app, &pass.token).await {
-                Err(error) if error.code() != ErrorCode::TokenNotFound => return Err(error),
-                _ => {}
-            }
+        let Some(pass) = Carried::find(form.field("pass"), &headers, SESSION_COOKIE, &demo) else {
+            return Ok(see_other("/"));
+        };
+        match passes::end(&demo.app, &pass.token).await {
+            Err(error) if error.code() != ErrorCode::TokenNotFound => Err(error),
+            _ => Ok(pass.forget(see_other("/?done"), &demo)),
         }
-        Ok(without_cookies(see_other("/?done"), &demo))
     };
     end.await.unwrap_or_else(|error| demo.pages.show_error(error))
 }
@@ -331,6 +336,15 @@ async fn session(demo: &Demo, pass: &str) -> Result<Option<Millis>, ApiError> {
         }
         _ => Ok(None),
     }
+}
+
+/// Whether the browser keeps the pass that the turn of a place has given.
+fn is_inside(demo: &Demo, headers: &HeaderMap, place: &WaitingClaims) -> bool {
+    let pass = Carried::find(None, headers, SESSION_COOKIE, demo);
+    let pass = pass.and_then(|pass| demo.app.passes.verify_even_expired(&pass.token).ok());
+    pass.is_some_and(|pass| {
+        (&pass.event, pass.generation, pass.ticket) == (&place.event, place.generation, place.ticket)
+    })
 }
 
 /// Whether a waiting token stands for a place that is waiting or called.
@@ -357,9 +371,4 @@ fn with_cookie(mut response: Response, demo: &Demo, prefix: &str, value: &str, m
     let cookie = HeaderValue::from_str(&cookie).expect("ids and tokens are made of characters that a header takes");
     response.headers_mut().append(header::SET_COOKIE, cookie);
     response
-}
-
-fn without_cookies(response: Response, demo: &Demo) -> Response {
-    let response = with_cookie(response, demo, queue::COOKIE, "", 0);
-    with_cookie(response, demo, SESSION_COOKIE, "", 0)
 }
