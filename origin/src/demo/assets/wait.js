@@ -51,7 +51,8 @@
       put("eta", words.unknown);
       put("range", words.unknown_why);
     } else {
-      const past = (sec) => Math.max(0, sec - since);
+      // Counted down until news is due, and no further: what is not known is not made up.
+      const past = (sec) => Math.max(0, sec - Math.min(since, Math.ceil(status.poll_after_ms / 1000)));
       const eta = past(status.eta_sec);
       put("eta", eta < 1 ? words.soon : words.eta.replace("{time}", about(eta)));
       put("range", words.likely.replace("{range}", range(past(status.eta_low_sec), past(status.eta_high_sec))));
@@ -128,6 +129,7 @@
   document.addEventListener("visibilitychange", overdue);
   addEventListener("pageshow", overdue);
   addEventListener("online", overdue);
+  addEventListener("offline", () => put("connection", words.lost));
 
   take(live.status);
   setInterval(draw, 1000);
