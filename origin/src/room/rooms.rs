@@ -83,6 +83,9 @@ impl Rooms {
 
     /// Puts a room's settings and takes them in at once.
     pub async fn put(self: &Arc<Self>, event: &EventId, settings: &str) -> Stored<Arc<Room>> {
+        if let Some(room) = self.get(event.as_str()) {
+            room.settle_rate().await?;
+        }
         self.host.store.put_room(event, settings, self.host.clock.now()).await?;
         self.look(Duration::ZERO).await?;
         let Some(room) = self.get(event.as_str()) else {
