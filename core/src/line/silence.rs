@@ -57,18 +57,18 @@ impl Line {
         let ring = self.ring(self.facts.epoch);
         self.seen[ring] = Bitmap::new();
         self.starts[ring] = self.facts.issued;
-        // Whoever joined before the epoch that began four turns ago has had those four epochs to be heard in.
+        // Whoever joined before the epoch that began four turns ago has had those four epochs to be heard in. In the first epochs of a
+        // line that is nobody, except the numbers that a restored line has skipped: those stay gone.
         let old = self.starts[self.ring(self.facts.epoch.saturating_sub(EPOCHS_PER_TTL))];
         self.facts.version += 1;
-        Some(self.drop_silent(if self.facts.epoch >= EPOCHS_PER_TTL { old } else { 0 }, None))
+        Some(self.drop_silent(old, None))
     }
 
     /// Drops, within the running epoch, who has not been heard from in it and the three before it; answers how many.
     pub fn sweep(&mut self, now: Millis) -> u64 {
         self.advance(now);
         let epoch = self.facts.epoch;
-        let oldest = (epoch + 1).saturating_sub(EPOCHS_PER_TTL);
-        let old = if epoch + 1 >= EPOCHS_PER_TTL { self.starts[self.ring(oldest)] } else { 0 };
+        let old = self.starts[self.ring((epoch + 1).saturating_sub(EPOCHS_PER_TTL))];
         self.facts.version += 1;
         self.drop_silent(old, Some(self.ring(epoch + 1)))
     }
@@ -96,5 +96,35 @@ impl Line {
 
     pub(super) const fn ring(&self, epoch: u64) -> usize {
         (epoch % SEEN_RING as u64) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::line::{JoinLimits, Restore};
+    use alloc::vec;
+
+    #[test]
+    fn numbers_skipped_by_a_restore_are_nobodys_place_however_often_the_epoch_turns() {
+        let limits = JoinLimits { places_per_user: 1, idem_ttl_ms: 0, mark_every_ms: 1_000 };
+        let now = Millis(1_700_000_000_000);
+        let known = Restore { generation: Generation(7), known: 3, issued: 1_000, ..Restore::default() };
+        for sweep in [false, true] {
+            let mut line = Line::new(Generation(9), now);
+            assert!(line.restore(&known, now));
+            line.join(&vec![crate::line::Join { identity: None, idem: None }; 2], limits, now);
+            for epoch in 0..8 {
+                assert_eq!(line.facts().waiting, 5, "epoch {epoch}");
+                let mut heard = Heard { generation: Generation(7), ..Heard::default() };
+                heard.bits.set_range(0, 3);
+                heard.bits.set_range(1_000, 1_002);
+                line.hear(&heard, now);
+                line.turn_epoch(epoch, now);
+                if sweep {
+                    line.sweep(now);
+                }
+            }
+        }
     }
 }
