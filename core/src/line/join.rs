@@ -94,7 +94,11 @@ impl Line {
     /// it waits (silent or not), is ready, or has an open session.
     pub fn join(&mut self, batch: &[Join], limits: JoinLimits, now: Millis) -> JoinBatch {
         let now = self.advance(now);
-        self.idem.retain(|_, record| record.expires_at > now);
+        // Eight times within the life of a record, so that a join costs the same however many are kept.
+        if now >= self.idem_purge_at {
+            self.idem.retain(|_, record| record.expires_at > now);
+            self.idem_purge_at = now.plus(limits.idem_ttl_ms / 8 + 1);
+        }
         let mark = JoinMark { at: now, issued: self.facts.issued, waiting: self.facts.waiting };
         let joined: Vec<Joined> = batch.iter().map(|join| self.join_one(join, limits, now)).collect();
         let fresh = self.facts.issued > mark.issued;
@@ -115,6 +119,7 @@ impl Line {
         if let Some(idem) = &join.idem
             && let Some(record) = self.idem.get(&idem.key)
             && record.generation == self.facts.generation
+            && record.expires_at > now
         {
             if record.fingerprint != idem.fingerprint {
                 return Joined::Conflict;

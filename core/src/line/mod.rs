@@ -149,6 +149,9 @@ pub struct Line {
     pub(crate) window: Window,
     pub(crate) users: BTreeMap<Identity, Vec<Ticket>>,
     pub(crate) idem: BTreeMap<String, join::IdemRecord>,
+    /// When the records that have run out are dropped next.
+    #[serde(default)]
+    pub(crate) idem_purge_at: Millis,
 }
 
 /// Where a slot stands.
