@@ -119,16 +119,14 @@ fn op() -> impl Strategy<Value = Op> {
     let strange = || prop::bool::weighted(0.05);
     let one_of = |values: &[u64]| prop::sample::select(values.to_vec());
     let join = (prop::collection::vec(who(), 1..6), 1u64..3, one_of(&[1, 3_000, 60_000]), one_of(&[0, 1_000]));
-    let hear =
-        (prop::bool::weighted(0.3), strange(), prop::collection::vec((any::<Pick>(), 1u16..150), 0..5));
+    let hear = (prop::bool::weighted(0.3), strange(), prop::collection::vec((any::<Pick>(), 1u16..150), 0..5));
     let count = prop_oneof![0u64..8, 0u64..200, Just(u64::MAX)];
     let call = (
         (prop::bool::weighted(0.2), count, prop::option::weighted(0.3, any::<Pick>())),
         (prop::option::weighted(0.1, any::<Pick>()), one_of(&[1, 2_000, 9_000, 60_000])),
         (0u64..1_000_000, 0u64..40, one_of(&[0, 2_000, 50_000])),
     );
-    let restore =
-        (0u8..3, prop_oneof![Just(0u64), 1u64..300], prop::collection::vec((0u8..6, any::<Pick>()), 0..3));
+    let restore = (0u8..3, prop_oneof![Just(0u64), 1u64..300], prop::collection::vec((0u8..6, any::<Pick>()), 0..3));
     prop_oneof![
         1 => Just(Op::Put),
         1 => Just(Op::Delete),

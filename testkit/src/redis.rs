@@ -150,7 +150,9 @@ impl RedisServer {
             .spawn();
         match child {
             Ok(child) => self.child = Some(child),
-            Err(error) => panic!("these tests need `redis-server` 7 or later on the PATH (apt-get install redis-server): {error}"),
+            Err(error) => {
+                panic!("these tests need `redis-server` 7 or later on the PATH (apt-get install redis-server): {error}")
+            }
         }
         let since = Instant::now();
         while since.elapsed() < PATIENCE {

@@ -267,10 +267,8 @@ impl QueueStore for RedisStore {
         limits: JoinLimits,
         now: Millis,
     ) -> Stored<Option<JoinBatch>> {
-        let mut arguments = arguments(now)
-            .number(limits.places_per_user)
-            .number(limits.idem_ttl_ms)
-            .number(limits.mark_every_ms);
+        let mut arguments =
+            arguments(now).number(limits.places_per_user).number(limits.idem_ttl_ms).number(limits.mark_every_ms);
         let mut keys = Vec::new();
         for run in batch.chunk_by(|a, b| is_anonymous(a) && is_anonymous(b)) {
             let Join { identity, idem } = &run[0];
@@ -315,8 +313,7 @@ impl QueueStore for RedisStore {
     }
 
     async fn hear(&self, event: &EventId, heard: &Heard, now: Millis) -> Stored<Option<u64>> {
-        let arguments =
-            arguments(now).number(heard.generation.0).number(heard.base).text(heard.bits.to_bytes());
+        let arguments = arguments(now).number(heard.generation.0).number(heard.base).text(heard.bits.to_bytes());
         let answer = self.on_room(&self.scripts.merge_heartbeats, event, &arguments).await?;
         let Some((_, mut reply)) = answer else { return Ok(None) };
         reply.number().map(Some)
@@ -369,11 +366,8 @@ impl QueueStore for RedisStore {
         terms: EnterTerms,
         now: Millis,
     ) -> Stored<Option<Enter>> {
-        let arguments = arguments(now)
-            .number(generation.0)
-            .number(slot.0)
-            .number(terms.session_ms)
-            .number(terms.pass_ttl_ms);
+        let arguments =
+            arguments(now).number(generation.0).number(slot.0).number(terms.session_ms).number(terms.pass_ttl_ms);
         let answer = self.on_room(&self.scripts.enter_line, event, &arguments).await?;
         let Some((status, mut reply)) = answer else { return Ok(None) };
         Ok(Some(match status {

@@ -4,7 +4,9 @@ use super::{BadRedisOptions, RedisOptions};
 use crate::store::{StoreError, Stored};
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo, RedisError, ServerErrorKind};
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo, RedisError, ServerErrorKind,
+};
 use std::time::Duration;
 
 /// How long Redis may leave what was sent unacknowledged before the connection counts as dead.
