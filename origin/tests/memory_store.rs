@@ -1,4 +1,5 @@
 //! The embedded store on disk: what a crash costs, what a clean end keeps, what the files look like.
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 use anteroom_core::line::{Heard, Join, JoinLimits, Joined};
 use anteroom_core::units::{EventId, Generation, Millis};

@@ -1,4 +1,5 @@
 //! What holds of Redis alone: outages, reloaded scripts, keys, and how long a script may hold everybody up.
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 use anteroom_core::bitmap::Bitmap;
 use anteroom_core::line::{Call, Called, EnterTerms, Heard, IdemKey, Join, JoinLimits, Joined, Restore};
@@ -112,6 +113,19 @@ async fn an_emptied_redis_shows_another_name_and_the_line_comes_back_with_no_tic
     assert!(after.iter().all(|ticket| !before.contains(ticket)));
     let reading = store.read(&event(), Known::default(), NOW).await.unwrap().unwrap();
     assert_eq!((reading.facts.waiting, reading.settings.as_deref()), (20, Some("{\"v\":1}")));
+}
+
+#[tokio::test]
+async fn places_outlive_the_origin_that_handed_them_out() {
+    let server = RedisServer::start();
+    let first = store_at(server.url());
+    first.put_room(&event(), "{}", NOW).await.unwrap();
+    assert_eq!(join(&first, 2).await.unwrap(), [1, 2]);
+    let name = first.inventory().await.unwrap();
+    drop(first);
+    let second = store_at(server.url());
+    assert_eq!(join(&second, 1).await.unwrap(), [3]);
+    assert_eq!(second.inventory().await.unwrap(), name);
 }
 
 #[tokio::test]
@@ -234,6 +248,7 @@ async fn all_keys_of_a_room_share_its_hash_tag_and_none_is_left_behind() {
     store.extend_session(&event, GENERATION, Slot(5), NOW.plus(90_000), NOW).await.unwrap();
     store.end_session(&event, GENERATION, Slot(6), NOW).await.unwrap();
     store.read(&event, Known::default(), NOW.plus(11)).await.unwrap();
+    assert_eq!(server.cli(&["EXISTS", "anteroom:{sale}:waves", "anteroom:{sale}:claims"]), "0", "the wave is over");
     store.trim(&event, 64).await.unwrap();
     let more = Restore { generation: GENERATION, issued: 900, ..Restore::default() };
     store.restore(&event, "{}", &more, NOW).await.unwrap();

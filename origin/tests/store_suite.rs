@@ -1,4 +1,5 @@
 //! What holds of every store, written once and run on every engine and on every way to reach Redis.
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 use anteroom_core::bitmap::Bitmap;
 use anteroom_core::line::{
@@ -368,6 +369,28 @@ async fn a_session_can_be_extended_and_ended_while_it_is_open(store: Store) {
     assert!(!end().await);
 }
 
+async fn thousands_of_sessions_that_end_at_once_end_in_order_and_not_all_in_one_step(store: Store) {
+    let open = |slot: u64| (slot, Session { entered_at: NOW, ends_at: NOW.plus(1_000 + slot / 500), pass_at: NOW });
+    let mut left = Bitmap::new();
+    left.set_range(0, 3_000);
+    let known = Restore {
+        generation: GENERATION,
+        known: 3_000,
+        issued: 3_000,
+        serving: 3_000,
+        left,
+        active: (1..=3_000).map(open).collect(),
+        ..Restore::default()
+    };
+    store.restore(&event(), "{}", &known, NOW).await.unwrap();
+    for left in [1_000, 0] {
+        let reading = read_at(&store, NOW.plus(60_000)).await;
+        let want: Vec<(u64, Session)> = (3_001 - left..=3_000).map(open).collect();
+        assert_eq!(reading.facts.active, left);
+        assert!(reading.sessions.unwrap() == want, "the {left} that end last are left");
+    }
+}
+
 /// Clocks apart, clocks stepping back.
 async fn time_never_runs_backwards(store: Store) {
     room(&store).await;
@@ -578,6 +601,7 @@ suite! {
     positions_fall_as_people_ahead_leave,
     a_missed_turn_and_one_given_up_go_back,
     a_session_can_be_extended_and_ended_while_it_is_open,
+    thousands_of_sessions_that_end_at_once_end_in_order_and_not_all_in_one_step,
     time_never_runs_backwards,
     rooms_do_not_touch_each_other,
     only_what_is_new_is_sent,
