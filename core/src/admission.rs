@@ -28,6 +28,9 @@ const MARK_MS: u64 = 250;
 /// Least time an idempotent repeat of a join is recognised, milliseconds.
 const IDEM_MS: u64 = 600_000;
 
+/// How late a wave may be, at most a quarter of the interval, without the next one waiting for it: a tick's lateness.
+const WAVE_GRACE_MS: u64 = 1_000;
+
 /// What to do next with a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -81,7 +84,7 @@ pub fn join_limits(settings: &Settings) -> JoinLimits {
     }
 }
 
-/// Spacing of join marks: fine enough for `min_wait`, coarse enough that a line never has more than 65,536.
+/// Spacing of join marks: fine enough for `min_wait`, coarse enough that a line never has more than 65,536 and some.
 fn mark_every_ms(settings: &Settings) -> u64 {
     MARK_MS.max(settings.max_wait_ms() / MARKS)
 }
@@ -125,6 +128,32 @@ pub fn next_wave_at(facts: &Facts, every_sec: u32) -> Millis {
     if facts.wave_at == Millis(0) { facts.now } else { facts.wave_at.plus(u64::from(every_sec) * 1000) }
 }
 
+/// Whether somebody who joins an empty line at `now` could be called at once, as far as `facts` of a little earlier tell. Only a hint:
+/// the decision is [`next_step`]'s.
+pub fn may_call(facts: &Facts, settings: &Settings, now: Millis) -> bool {
+    let facts = Facts { now: facts.now.max(now), ..facts.clone() };
+    calls_anybody(&facts, settings)
+        && match (settings.mode, settings.release) {
+            (Mode::Passthrough, _) => true,
+            _ if free(&facts, settings) == 0 => false,
+            (_, Release::Steady) => level(&facts, settings) >= LEVEL_PER_CALL,
+            (_, Release::Waves { every_sec, .. }) => facts.now >= next_wave_at(&facts, every_sec),
+        }
+}
+
+/// Least time between two ticks, milliseconds.
+const TICK_LEAST_MS: u64 = 10;
+
+/// Milliseconds until the next tick of a room that ticks every `tick_ms` at the latest: sooner where the bucket would be full before
+/// then, or what flows into a full one would be lost.
+pub fn tick_after_ms(facts: &Facts, settings: &Settings, tick_ms: u64) -> u64 {
+    if facts.waiting == 0 || settings.release != Release::Steady || !calls_anybody(facts, settings) {
+        return tick_ms;
+    }
+    let half_full = u64::from(settings.burst) * LEVEL_PER_CALL / 2 / rate(facts, settings).max(1);
+    half_full.clamp(TICK_LEAST_MS.min(tick_ms), tick_ms)
+}
+
 /// The next step for a line just settled; `joins` and `waves` are its own. O(log joins + young joins).
 pub fn next_step(facts: &Facts, joins: &VecDeque<JoinMark>, waves: &VecDeque<Wave>, settings: &Settings) -> Step {
     if facts.now >= facts.epoch_at.plus(settings.heartbeat_ms() / EPOCHS_PER_TTL) {
@@ -160,11 +189,13 @@ pub fn next_step(facts: &Facts, joins: &VecDeque<JoinMark>, waves: &VecDeque<Wav
                 let due = next_wave_at(facts, every_sec);
                 call.limit = eligible(facts, joins, settings);
                 if facts.now >= due && call.limit.0 > facts.serving {
+                    // A wave holds at most as many turns given back as its own; the others wait for the next.
                     let size = u64::from(size);
-                    call.count = (size + facts.refund.min(size)).min(free(facts, settings));
-                    call.refund = facts.refund;
-                    // A wave that was due a while ago (nobody waited) does not pull the next one forward.
-                    let late = facts.now.since(due) >= u64::from(every_sec) * 1000;
+                    call.refund = facts.refund.min(size);
+                    call.count = (size + call.refund).min(free(facts, settings));
+                    // The lateness of a tick is not added up; but a wave that was due a while ago (nobody waited) does
+                    // not pull the next one forward.
+                    let late = facts.now.since(due) > WAVE_GRACE_MS.min(u64::from(every_sec) * 1000 / 4);
                     call.wave_at = if late { facts.now } else { due };
                     wanted = true;
                 }

@@ -3,14 +3,14 @@
 //! A [`Pace`] is learned once per tick from what the settings allow ([`Supply`], [`Capacity`]) and what lately happened
 //! ([`Window`]), and is published in the board. From it and a position, anybody computes the same [`Eta`].
 //!
-//! With calls at speed `c` and each person ahead leaving at rate `l`, a position `p` shrinks as `dp/dt = -c - l p`, so the front is
-//! reached after `ln(1 + l p / c) / l`. The speed is the one that binds: the rate of the bucket while there is room inside, the
-//! speed at which places inside come free once there is none.
+//! With calls at speed `c` and each person ahead leaving at rate `l`, a position `p` shrinks as `dp/dt = -c - l p`, so
+//! the front is reached after `ln(1 + l p / c) / l`. The speed is the one that binds: the rate of the bucket while
+//! there is room inside, the speed at which places inside come free once there is none.
 //!
-//! The interval is meant to hold four times in five. Its width adds up what makes waits uncertain: the chance in every single
-//! departure, the few events a speed was learned from, losses yet to come, and, growing with the wait itself, the changes that nobody
-//! has made yet. It is read off a gamma distribution by the approximation of Wilson and Hilferty (1931), which is close to exact for
-//! the wait for the n-th event of a random stream and never turns negative.
+//! The interval is meant to hold four times in five. Its width adds up what makes waits uncertain: the chance in every
+//! single departure, the few events a speed was learned from, and, growing with the wait itself, the changes that
+//! nobody has made yet. It is read off a gamma distribution by the approximation of Wilson and Hilferty (1931), which
+//! is close to exact for the wait for the n-th event of a random stream and never turns negative.
 
 mod learn;
 #[cfg(test)]
@@ -30,7 +30,8 @@ pub enum Supply {
     Steady {
         /// Calls that flow into the bucket per minute.
         per_minute: u64,
-        /// Calls that the bucket holds now, fractions included, whatever room there is inside. Below 1 where the rate is what binds.
+        /// Calls that the bucket holds now, fractions included, whatever room there is inside. Below 1 where the rate
+        /// is what binds.
         ready_now: f64,
     },
     /// Groups let in together.
@@ -55,8 +56,10 @@ pub struct Capacity {
     pub limit: u64,
     /// How many more may be called now.
     pub free: u64,
-    /// Length of a session in milliseconds, for want of anything learned.
+    /// Length of a session in milliseconds: the most anybody stays, unless sessions are renewed.
     pub session_ms: u64,
+    /// Whether activity lengthens a session.
+    pub renews: bool,
 }
 
 /// What is known about a room at one moment, beside its window.
@@ -66,7 +69,8 @@ pub struct Observed {
     pub now: Millis,
     /// Since when calling has been possible without a break: opening, creation, or the last switch to mode `line`.
     pub since: Millis,
-    /// When the settings last changed in a way that moves the supply (rate, waves, mode); at the least `since`.
+    /// When the settings last changed in a way that moves the supply (rate, waves, mode); at the least `since`. Small
+    /// steps of a feedback loop need not count.
     pub supply_since: Millis,
     /// How many people wait.
     pub waiting: u64,
@@ -78,7 +82,8 @@ pub struct Observed {
 
 /// How a line moves: everything but a position that an estimate needs.
 ///
-/// Published in the board. Reads back only what [`Pace::learn`] could have made in shape; whatever the numbers, estimating is safe.
+/// Published in the board, with four significant digits. Whatever numbers come over the wire, estimating from them is
+/// safe.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pace {
     /// The moment the other numbers are of.
@@ -88,7 +93,7 @@ pub struct Pace {
     /// How much of those ahead goes away by itself, per second.
     #[serde(rename = "l")]
     loss: f64,
-    /// Variance of the logarithm of the speed that is added per second of wait.
+    /// Relative variance of a wait, per second of it.
     #[serde(rename = "v")]
     drift: f64,
 }
@@ -133,6 +138,9 @@ struct Full {
     /// Relative standard deviation of what is known about `speed`.
     #[serde(rename = "d")]
     doubt: f64,
+    /// Variance of the number of calls over its mean.
+    #[serde(rename = "w")]
+    noise: f64,
 }
 
 /// An estimate, in whole seconds from the moment it is made.
@@ -152,15 +160,19 @@ pub struct Eta {
     pub confidence: f64,
 }
 
-/// How sure a share of one half of two tails of 10 % is, in standard deviations.
+/// Standard deviations from the middle of a normal distribution to where 10 % are left.
 const Z80: f64 = 1.2816;
 /// Longest wait that is put in numbers, in seconds: ten years. Keeps every sum finite.
 const FOREVER: f64 = 3.2e8;
+/// Seconds over which the width grows with the wait itself, as it does with a rare change, before it grows with the
+/// root of the wait, as it does with many.
+const CALM_SECS: f64 = 300.0;
 /// Least standard deviation of a wait in seconds: calls happen at ticks.
 const TICK_SD: f64 = 0.15;
 
 impl Pace {
-    /// Learns how the line moves. O(stretches of the window).
+    /// Learns how the line moves, at the end of a tick. What somebody sees of their own (a least wait by the settings,
+    /// a ticket about to lapse) is not in it. O(stretches of the window).
     pub fn learn(seen: &Observed, window: &Window) -> Self {
         learn::pace(seen, window)
     }
@@ -170,8 +182,8 @@ impl Pace {
         self.at
     }
 
-    /// The wait of somebody at `position`, which is one as of [`Pace::at`], from `now` on. `None` while nobody is called; all zero for
-    /// position 0. Never falls while the position rises. O(1).
+    /// The wait of somebody at `position`, which is one as of [`Pace::at`], from `now` on. `None` while nobody is
+    /// called; all zero for position 0. Never falls while the position rises. O(1).
     pub fn estimate(&self, position: Position, now: Millis) -> Option<Eta> {
         let people = position.0 as f64;
         let wait = match &self.course {
@@ -204,7 +216,7 @@ impl Pace {
         // Those who are left when the room is full wait for places to come free; each is a chance of its own.
         let left = shrink(ahead, steady.rate, self.loss, first);
         let slow = drain(left, full.speed, self.loss);
-        let chance = left / (full.speed * full.speed).max(1e-18);
+        let chance = full.noise * left / (full.speed * full.speed).max(1e-18);
         self.spread(first + slow, chance + (full.doubt * slow) * (full.doubt * slow))
     }
 
@@ -233,7 +245,8 @@ impl Pace {
     /// The wait around `mean` seconds, with `variance` of its own and what grows with the wait.
     fn spread(&self, mean: f64, variance: f64) -> Wait {
         let mean = mean.clamp(0.0, FOREVER);
-        let share = self.drift * mean;
+        // A change is a rare event: soon, there will most likely be none.
+        let share = self.drift * mean * (mean / (mean + CALM_SECS));
         let sd = libm::sqrt(variance + share * mean * mean).max(TICK_SD);
         let relative = (sd / mean.max(TICK_SD)).min(2.0);
         let root = |z: f64| 1.0 - relative * relative / 9.0 + z * relative / 3.0;

@@ -1,8 +1,8 @@
 //! When to poll again, and when a poll must be passed on as a heartbeat.
 //!
-//! A page asks again after a third of the time it still has to wait, between [`NEAR_MS`] and [`FAR_MS`]: often where something is
-//! about to happen, seldom where nothing is. Told this way, a wait of ten minutes takes thirty polls instead of the three hundred
-//! of a page that polls every two seconds.
+//! A page asks again after a third of the time it still has to wait, between [`NEAR_MS`] and [`FAR_MS`]: often where
+//! something is about to happen, seldom where nothing is. Told this way, a wait of ten minutes takes thirty polls
+//! instead of the three hundred of a page that polls every two seconds.
 
 use crate::bitmap::Bitmap;
 use crate::eta::Eta;
@@ -16,7 +16,8 @@ pub const FAR_MS: u64 = 30_000;
 pub const LEAST_MS: u64 = 500;
 /// Shortest pause while nobody is called, in milliseconds.
 const HELD_MS: u64 = 15_000;
-/// Pauses are stretched or shortened by up to one part in this many, so that pages loaded together do not poll together.
+/// Pauses are stretched or shortened by up to one part in this many, so that pages loaded together do not poll
+/// together.
 const JITTER: u64 = 8;
 
 /// What is known about the wait ahead of somebody who polls.
@@ -38,9 +39,9 @@ pub enum Outlook {
 /// - Without: growing with the square root of the position.
 /// - While held: calm, 15 s or more. Before the opening: half of the time until then, at most [`FAR_MS`].
 ///
-/// The result lies between [`LEAST_MS`] and a third of `heartbeat_ms` (the silence after which the place is lost), so that two polls
-/// in a row may fail. Where a missed turn costs more than a silent place, pass the length of the claim window if it is shorter.
-/// `seed` spreads the pauses by up to an eighth either way; mix ticket and time into it. O(1).
+/// The result lies between [`LEAST_MS`] and a third of `heartbeat_ms` (the silence after which the place is lost), so
+/// that two polls in a row may fail. Where a missed turn costs more than a silent place, pass the length of the claim
+/// window if it is shorter. `seed` spreads the pauses by up to an eighth either way; mix ticket and time into it. O(1).
 pub fn poll_after_ms(position: Position, outlook: &Outlook, heartbeat_ms: u64, seed: u64) -> u64 {
     let by_position = || (632.0 * libm::sqrt(position.0 as f64)) as u64;
     let wanted = match outlook {
@@ -67,8 +68,9 @@ const fn mix(seed: u64) -> u64 {
 
 /// Who of a room has been reported alive during the present third of the heartbeat time: one bit per holder.
 ///
-/// A host that answers polls by itself passes on the first poll of each holder in each third. Since polls are at most a third of
-/// the heartbeat time apart, reports are at most two thirds apart, and one that is lost still leaves the place alive.
+/// A host that answers polls by itself passes on the first poll of each holder in each third. Since polls are at most a
+/// third of the heartbeat time apart, reports are at most two thirds apart, and one that is lost still leaves the place
+/// alive.
 #[derive(Clone, Debug, Default)]
 pub struct Hearing {
     /// Length of a third in milliseconds, and its number.
@@ -77,8 +79,8 @@ pub struct Hearing {
     heard: Bitmap,
 }
 
-/// How far beyond the cursor holders are remembered, in slots. Those beyond are reported at every poll: slots come from verified
-/// tokens, but memory should not depend on it.
+/// How far beyond the cursor holders are remembered, in slots. Those beyond are reported at every poll: slots come from
+/// verified tokens, but memory should not depend on it.
 const REACH: u64 = 1 << 27;
 
 impl Hearing {
@@ -87,8 +89,9 @@ impl Hearing {
         Self { third: (0, 0), base: 0, heard: Bitmap::new() }
     }
 
-    /// Whether a poll of `slot`'s holder at `now` must be passed on, and notes that it was. False for a slot already called
-    /// (`slot <= serving`), whose place no longer depends on being heard. O(1) but for the first call of each third.
+    /// Whether a poll of `slot`'s holder at `now` must be passed on, and notes that it was. False for a slot already
+    /// called (`slot <= serving`), whose place no longer depends on being heard. O(1) but for the first call of each
+    /// third.
     pub fn must_report(&mut self, slot: Slot, serving: Slot, now: Millis, heartbeat_ms: u64) -> bool {
         if slot <= serving {
             return false;
@@ -171,7 +174,8 @@ mod tests {
     proptest! {
         #[test]
         fn a_pause_is_never_too_short_nor_more_than_a_third_of_the_heartbeat(
-            position: u64, sec: u64, low_sec: u64, kind in 0..4, heartbeat in prop_oneof![0u64..100_000, any::<u64>()], seed: u64,
+            position: u64, sec: u64, low_sec: u64, kind in 0..4, seed: u64,
+            heartbeat in prop_oneof![0u64..100_000, any::<u64>()],
         ) {
             let outlook = match kind {
                 0 => Outlook::Estimated(Eta { sec, low_sec, high_sec: sec, confidence: 0.0 }),
@@ -184,7 +188,9 @@ mod tests {
         }
 
         #[test]
-        fn pauses_grow_with_the_distance(near in 1u64..5000, more in 0u64..5000, position in 1u64..100_000, back in 0u64..100_000) {
+        fn pauses_grow_with_the_distance(
+            near in 1u64..5000, more in 0u64..5000, position in 1u64..100_000, back in 0u64..100_000,
+        ) {
             prop_assert!(average(1, &estimated(near)) <= average(1, &estimated(near + more)));
             for outlook in [Outlook::Unknown, Outlook::Held] {
                 prop_assert!(average(position, &outlook) <= average(position + back, &outlook));
@@ -192,7 +198,9 @@ mod tests {
         }
 
         #[test]
-        fn who_polls_as_told_is_reported_in_time_and_seldom(heartbeat in 3_000u64..600_000, sec in 0u64..4000, seed in 0u64..1000) {
+        fn who_polls_as_told_is_reported_in_time_and_seldom(
+            heartbeat in 3_000u64..600_000, sec in 0u64..4000, seed in 0u64..1000,
+        ) {
             let mut hearing = Hearing::new();
             let (mut now, mut last, mut reports) = (1_800_000_000_000, None, 0);
             let start = now;

@@ -1,16 +1,17 @@
 //! The compact position sketch: who is how far back, in about two kilobytes for a million people.
 //!
-//! A sketch holds the slots at chosen live ranks, the *milestones*: ranks 1, 2 … 256, then ranks growing by 1/128, and at the end
-//! the slot that the next join will get, whose rank is one more than the people waiting. A position is a binary search between
-//! two milestones and a linear interpolation. Two neighbours beyond rank 256 are at most 1/128 of their rank apart, and a position
-//! never leaves the gap between them, so it is exact up to 256 and wrong by less than 1/128 (0.8 %) beyond, however the people who
-//! left are clumped. The ranks follow from the number of people waiting, so that only slots are stored.
+//! A sketch holds the slots at chosen live ranks, the *milestones*: ranks 1, 2 … 256, then ranks growing by 1/128, and
+//! at the end the slot that the next join will get, whose rank is one more than the people waiting. A position is a
+//! binary search between two milestones and a linear interpolation. Two neighbours beyond rank 256 are at most 1/128 of
+//! their rank apart, and a position never leaves the gap between them, so it is exact up to 256 and wrong by less than
+//! 1/128 (0.8 %) beyond, however the people who left are clumped. The ranks follow from the number of people waiting,
+//! so that only slots are stored.
 //!
 //! # Format
 //!
-//! Numbers are LEB128 varints in their shortest form: `serving`, the number waiting, then for each milestone how many slots between
-//! it and the one before (or `serving`) are gone. Any such numbers describe a line, and each line has one encoding. In JSON it is
-//! base64url without padding.
+//! Numbers are LEB128 varints in their shortest form: `serving`, the number waiting, then for each milestone how many
+//! slots between it and the one before (or `serving`) are gone. Any such numbers describe a line, and each line has one
+//! encoding. In JSON it is base64url without padding.
 
 use crate::bitmap::Bitmap;
 use crate::rank::Rank;
@@ -46,10 +47,11 @@ pub struct Sketch {
 }
 
 impl Sketch {
-    /// Sketches the line `(serving, issued]`. Slot `s` is bit `s - base - 1` of `bits`, 1 = gone; `rank` must be that of `bits`.
+    /// Sketches the line `(serving, issued]`. Slot `s` is bit `s - base - 1` of `bits`, 1 = gone; `rank` must be that
+    /// of `bits`.
     ///
-    /// Slots at or below `base` are taken as gone. O(m log n) for m milestones, of which there are 128 ln(n / 256) + 256 at most
-    /// (1,700 for ten million people).
+    /// Slots at or below `base` are taken as gone. O(m log n) for m milestones, of which there are 128 ln(n / 256) +
+    /// 256 at most (1,700 for ten million people).
     pub fn build(bits: &Bitmap, rank: &Rank, base: u64, serving: Slot, issued: Slot) -> Self {
         let serving = serving.0.max(base);
         let next = issued.0.max(serving).saturating_add(1);
@@ -66,9 +68,9 @@ impl Sketch {
         Self { serving, milestones }
     }
 
-    /// Live slots in `(serving, slot)` plus one, and 0 for slots already called: exact up to [`EXACT`], less than one part in
-    /// [`GROWTH`] off beyond. A slot that was issued after the sketch was made counts from its end, nobody being gone there yet.
-    /// Never falls while `slot` rises. O(log m).
+    /// Live slots in `(serving, slot)` plus one, and 0 for slots already called: exact up to [`EXACT`], less than one
+    /// part in [`GROWTH`] off beyond. A slot that was issued after the sketch was made counts from its end, nobody
+    /// being gone there yet. Never falls while `slot` rises. O(log m).
     pub fn position(&self, slot: Slot) -> Position {
         if slot.0 <= self.serving {
             return Position(0);
@@ -120,13 +122,15 @@ impl Sketch {
         bytes
     }
 
-    /// Reads what [`Sketch::encode`] wrote. Any bytes are safe to read: the memory needed is a small multiple of their number.
+    /// Reads what [`Sketch::encode`] wrote. Any bytes are safe to read: the memory needed is a small multiple of their
+    /// number.
     pub fn decode(bytes: &[u8]) -> Result<Self, BadSketch> {
         let mut rest = bytes;
         let serving = take_varint(&mut rest)?;
         let waiting = take_varint(&mut rest)?;
         let last = waiting.checked_add(1).ok_or(BadSketch::Overflow)?;
-        // Every milestone takes a byte, so a count that the bytes cannot hold ends in `Truncated`, not in a large allocation.
+        // Every milestone takes a byte, so a count that the bytes cannot hold ends in `Truncated`, not in a large
+        // allocation.
         let mut milestones = Vec::new();
         let mut left = Milestone { rank: 0, slot: serving };
         while left.rank < last {
@@ -287,7 +291,9 @@ mod tests {
         }
 
         #[test]
-        fn positions_never_fall_from_slot_to_slot(gaps in prop::collection::vec(0u64..50, 2000), from in 0u64..100_000) {
+        fn positions_never_fall_from_slot_to_slot(
+            gaps in prop::collection::vec(0u64..50, 2000), from in 0u64..100_000,
+        ) {
             let mut bytes = vec![0];
             put_varint(&mut bytes, 5000);
             for gap in gaps { put_varint(&mut bytes, gap); }

@@ -86,6 +86,8 @@ pub fn reply<'a>(
         Standing::Left | Standing::Unknown => return Err(ErrorCode::TokenNotFound),
     };
     let (eta, poll_after_ms) = outlook(position, ticket, around, now);
+    // Whoever has entered waits for nothing.
+    let eta = eta.filter(|_| standing != Standing::Entered);
     Ok(StatusReply {
         status,
         position: position.0,

@@ -1,2 +1,5 @@
 //! The `anteroom` command.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    anteroom_origin::cli::main()
+}

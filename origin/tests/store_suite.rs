@@ -3,7 +3,8 @@
 
 use anteroom_core::bitmap::Bitmap;
 use anteroom_core::line::{
-    Call, Called, Enter, EnterTerms, Heard, IdemKey, Join, JoinLimits, Joined, Leave, Restore, Session,
+    Call, Called, EXACT_MARKS, Enter, EnterTerms, Facts, Heard, IdemKey, Join, JoinLimits, Joined, Leave, Restore,
+    Session,
 };
 use anteroom_core::units::{EventId, Generation, Identity, Millis, Slot, Ticket};
 use anteroom_origin::store::memory::MemoryStore;
@@ -408,6 +409,52 @@ async fn time_never_runs_backwards(store: Store) {
     assert_eq!(marks.len(), 5);
 }
 
+async fn join_marks_follow_the_positions_as_long_as_they_are_few(store: Store) {
+    room(&store).await;
+    let limits = JoinLimits { mark_every_ms: 3_600_000, ..LIMITS };
+    let marks = async || read(&store).await.joins.len();
+    let mut now = NOW;
+    // Whoever comes after somebody has left stands elsewhere than the youngest mark says.
+    for slot in 1..=EXACT_MARKS as u64 + 20 {
+        now = now.plus(1);
+        store.join(&event(), &[anonymous()], limits, now).await.unwrap().unwrap();
+        leave(&store, slot).await;
+        if slot == 20 {
+            store.join(&event(), &[anonymous()], limits, now).await.unwrap().unwrap();
+            assert_eq!(marks().await, 20, "never two within a millisecond");
+            leave(&store, 21).await;
+        }
+    }
+    assert_eq!(marks().await, EXACT_MARKS);
+    now = now.plus(limits.mark_every_ms);
+    store.join(&event(), &[anonymous()], limits, now).await.unwrap().unwrap();
+    assert_eq!(marks().await, EXACT_MARKS + 1);
+}
+
+async fn a_call_that_finds_nobody_spends_nothing(store: Store) {
+    room(&store).await;
+    crowd(&store, 3).await;
+    call(&store, 3).await;
+    let facts = read(&store).await.facts;
+    let idle = Call {
+        version: facts.version,
+        now: NOW.plus(1),
+        count: 5,
+        limit: Slot(u64::MAX),
+        level: 77,
+        level_at: NOW.plus(1),
+        refund: 1,
+        wave_at: NOW.plus(1),
+        rate: 9,
+        ..Call::default()
+    };
+    assert_eq!(store.call(&event(), &idle).await.unwrap().unwrap(), done(0, 3));
+    let after = read(&store).await.facts;
+    let bucket = |facts: &Facts| (facts.level, facts.level_at, facts.refund, facts.wave_at);
+    assert_eq!(bucket(&after), bucket(&facts));
+    assert_eq!((after.rate, after.version), (9, facts.version + 1));
+}
+
 /// Hole 13: nothing of one room stops another; a room that does not exist is an answer.
 async fn rooms_do_not_touch_each_other(store: Store) {
     room(&store).await;
@@ -603,6 +650,8 @@ suite! {
     a_session_can_be_extended_and_ended_while_it_is_open,
     thousands_of_sessions_that_end_at_once_end_in_order_and_not_all_in_one_step,
     time_never_runs_backwards,
+    join_marks_follow_the_positions_as_long_as_they_are_few,
+    a_call_that_finds_nobody_spends_nothing,
     rooms_do_not_touch_each_other,
     only_what_is_new_is_sent,
     trimming_moves_nobody,

@@ -1,1 +1,4 @@
-use super::*;
+mod decisions;
+mod guarantees;
+mod random_rooms;
+mod simulation;

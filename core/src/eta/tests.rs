@@ -93,8 +93,30 @@ fn a_line_slower_than_its_settings_is_told_by_what_it_did() {
 }
 
 #[test]
+fn a_trickle_is_no_measure_of_speed() {
+    // One join a second, each called at the next tick: the line never moved faster because nobody was there to move.
+    let mut window = Window::default();
+    for sec in 0..100 {
+        let flow = window.at(OPENING.plus(sec * 1000));
+        (flow.calls, flow.busy_ms) = (flow.calls + 1, flow.busy_ms + 250);
+    }
+    let pace = Pace::learn(&seen(100_000, per_minute(6000, 0.0)), &window);
+    assert_eq!(secs(&pace, 1000).1, 10);
+}
+
+#[test]
+fn missed_turns_that_go_back_into_the_bucket_speed_the_line_up() {
+    let pace = Pace::learn(&seen(300_000, per_minute(600, 0.0)), &called(11.0, 300));
+    assert!((905..=915).contains(&secs(&pace, 10_000).1));
+    // What the bucket had saved up before the opening does not.
+    let mut window = called(1.0, 60);
+    window.at(OPENING).calls += 50;
+    assert_eq!(secs(&Pace::learn(&seen(60_000, per_minute(60, 0.0)), &window), 600).1, 600);
+}
+
+#[test]
 fn a_full_room_moves_as_places_come_free() {
-    let capacity = |free| Some(Capacity { limit: 100, free, session_ms: 300_000 });
+    let capacity = |free| Some(Capacity { limit: 100, free, session_ms: 300_000, renews: true });
     let full = Observed { capacity: capacity(0), ..seen(400_000, per_minute(6000, 10.0)) };
     let (low, sec, high) = secs(&Pace::learn(&full, &called(0.5, 400)), 200);
     assert!((380..=420).contains(&sec) && low < 370 && high > 430, "{low} {sec} {high}");
@@ -118,20 +140,30 @@ fn losses_ahead_shorten_the_wait_by_the_formula() {
 
 #[test]
 fn the_form_in_the_board_is_pinned() {
-    let capacity = Some(Capacity { limit: 100, free: 40, session_ms: 300_000 });
+    let capacity = Some(Capacity { limit: 100, free: 40, session_ms: 300_000, renews: true });
     for (supply, capacity, want) in [
-        (Supply::Stopped, None, r#"{"at":1800000000000,"how":"stopped","l":0.0,"v":0.00006}"#),
-        (Supply::Instant, None, r#"{"at":1800000000000,"how":"instant","l":0.0,"v":0.00006}"#),
-        (per_minute(90, 2.5), None, r#"{"at":1800000000000,"how":{"steady":{"b":2.5,"r":1.5}},"l":0.0,"v":0.00006}"#),
+        (Supply::Stopped, None, r#"{"at":1800000000000,"how":"stopped","l":0.0,"v":0.00008889}"#),
+        (Supply::Instant, None, r#"{"at":1800000000000,"how":"instant","l":0.0,"v":0.00008889}"#),
+        (
+            per_minute(90, 2.5),
+            None,
+            r#"{"at":1800000000000,"how":{"steady":{"b":2.5,"r":1.5}},"l":0.0,"v":0.00008889}"#,
+        ),
         (
             per_minute(90, 2.5),
             capacity,
-            r#"{"at":1800000000000,"how":{"steady":{"b":2.5,"r":1.5,"f":{"n":53.62,"c":0.4762,"d":0.4}}},"l":0.0,"v":0.00006}"#,
+            concat!(
+                r#"{"at":1800000000000,"how":{"steady":{"b":2.5,"r":1.5,"#,
+                r#""f":{"n":48.65,"c":0.3333,"d":0.4,"w":1.0}}},"l":0.0,"v":0.00008889}"#
+            ),
         ),
         (
             Supply::Waves { size: 10, every_ms: 30_000, next_at: OPENING },
             None,
-            r#"{"at":1800000000000,"how":{"waves":{"size":10.0,"every":30000,"next":1800000000000}},"l":0.0,"v":0.00006}"#,
+            concat!(
+                r#"{"at":1800000000000,"how":{"waves":{"size":10.0,"every":30000,"next":1800000000000}},"#,
+                r#""l":0.0,"v":0.00008889}"#
+            ),
         ),
     ] {
         let pace = Pace::learn(&Observed { capacity, ..seen(0, supply) }, &Window::default());
@@ -149,7 +181,12 @@ fn number() -> impl Strategy<Value = f64> {
 
 fn pace() -> impl Strategy<Value = Pace> {
     let full =
-        prop::option::of((number(), number(), number()).prop_map(|(after, speed, doubt)| Full { after, speed, doubt }));
+        prop::option::of((number(), number(), number(), number()).prop_map(|(after, speed, doubt, noise)| Full {
+            after,
+            speed,
+            doubt,
+            noise,
+        }));
     let steady =
         (number(), number(), full).prop_map(|(ready, rate, full)| Course::Steady(Steady { ready, rate, full }));
     let waves = (number(), any::<u64>(), any::<u64>()).prop_map(|(size, every, next)| Course::Waves {
@@ -173,19 +210,22 @@ proptest! {
 
     #[test]
     fn who_is_further_back_is_never_told_less(
-        rate in 1u64..100_000, ready in 0.0..20.0, capacity in prop::option::of((1u64..1000, 0u64..1000, 1000u64..1_000_000)),
+        rate in 1u64..100_000, ready in 0.0..20.0,
+        capacity in prop::option::of((1u64..1000, 0u64..1000, 1000u64..1_000_000)),
         waves in prop::option::of((1u64..1000, 1000u64..100_000, 0u64..100_000)),
         seconds in 0u64..400, moved in 0.0..100.0, lost in 0u64..5000, position in 1u64..100_000, step in 0u64..1000,
     ) {
         let mut window = called(moved, seconds);
         let supply = match waves {
-            Some((size, every_ms, next)) => Supply::Waves { size, every_ms, next_at: OPENING.plus(seconds * 1000 + next) },
+            Some((size, every_ms, next)) => {
+                Supply::Waves { size, every_ms, next_at: OPENING.plus(seconds * 1000 + next) }
+            }
             None => per_minute(rate, ready),
         };
         let flow = window.at(OPENING.plus(seconds * 1000));
         (flow.losses, flow.waited_ms) = (lost, 5_000_000);
         let capacity = capacity
-            .map(|(limit, free, session_ms)| Capacity { limit, free: free.min(limit), session_ms });
+            .map(|(limit, free, session_ms)| Capacity { limit, free: free.min(limit), session_ms, renews: true });
         let pace = Pace::learn(&Observed { capacity, ..seen(seconds * 1000, supply) }, &window);
         let ((low, sec, high), (_, further, _)) = (secs(&pace, position), secs(&pace, position + step));
         prop_assert!(low <= sec && sec <= high, "{low} {sec} {high}");

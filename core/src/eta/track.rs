@@ -29,8 +29,8 @@ impl Track {
         Self { pending: BTreeMap::new(), errors: Vec::new(), next: 0 }
     }
 
-    /// Notes that at `made`, `slot` was expected to be called at `called`. The first prediction for a slot counts. When too many are
-    /// pending, every second one is dropped, so that they stay spread over the line. O(log n) mostly.
+    /// Notes that at `made`, `slot` was expected to be called at `called`. The first prediction for a slot counts. When
+    /// too many are pending, every second one is dropped, so that they stay spread over the line. O(log n) mostly.
     pub fn predict(&mut self, slot: Slot, made: Millis, called: Millis) {
         if self.pending.len() >= PENDING {
             let mut keep = false;

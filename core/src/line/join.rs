@@ -6,6 +6,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
+/// While a line has fewer join marks than this, a batch gets its own as soon as positions can't be counted on from the
+/// youngest.
+pub const EXACT_MARKS: usize = 1_024;
+
 /// One request to join, as its host understood it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Join {
@@ -31,7 +35,7 @@ pub struct JoinLimits {
     pub places_per_user: u64,
     /// How long a repeat is recognised, milliseconds.
     pub idem_ttl_ms: u64,
-    /// Least time between two join marks, milliseconds.
+    /// How long a join mark stands for those who come after it, milliseconds; less when positions have strayed from it.
     pub mark_every_ms: u64,
 }
 
@@ -94,17 +98,11 @@ impl Line {
     /// it waits (silent or not), is ready, or has an open session.
     pub fn join(&mut self, batch: &[Join], limits: JoinLimits, now: Millis) -> JoinBatch {
         let now = self.advance(now);
-        // Eight times within the life of a record, so that a join costs the same however many are kept.
-        if now >= self.idem_purge_at {
-            self.idem.retain(|_, record| record.expires_at > now);
-            self.idem_purge_at = now.plus(limits.idem_ttl_ms / 8 + 1);
-        }
         let mark = JoinMark { at: now, issued: self.facts.issued, waiting: self.facts.waiting };
         let joined: Vec<Joined> = batch.iter().map(|join| self.join_one(join, limits, now)).collect();
-        let fresh = self.facts.issued > mark.issued;
-        if fresh && (self.facts.mark_at == Millis(0) || now.since(self.facts.mark_at) >= limits.mark_every_ms) {
+        if self.facts.issued > mark.issued && self.is_mark_due(&mark, limits) {
             self.joins.push_back(mark);
-            self.facts.mark_at = now;
+            self.facts.mark_at = mark.at;
         }
         JoinBatch {
             generation: self.facts.generation,
@@ -152,6 +150,17 @@ impl Line {
             self.idem.insert(idem.key.clone(), record);
         }
         Joined::New { ticket, position }
+    }
+
+    /// Whether a batch needs a mark of its own: the youngest is too old, or positions counted on from it are not the
+    /// true ones any more, because somebody was called, left, fell silent or came back. The latter only while marks are
+    /// few; where they are many, people wait for longer than any `min_wait` that positions matter to. Never two within
+    /// a millisecond.
+    fn is_mark_due(&self, mark: &JoinMark, limits: JoinLimits) -> bool {
+        let elapsed = mark.at.since(self.facts.mark_at);
+        let Some(youngest) = self.joins.back() else { return true };
+        let strayed = youngest.waiting + (mark.issued - youngest.issued) != mark.waiting;
+        elapsed >= limits.mark_every_ms || elapsed > 0 && strayed && self.joins.len() < EXACT_MARKS
     }
 
     fn is_held(&self, slot: Slot) -> bool {

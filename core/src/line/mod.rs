@@ -27,7 +27,7 @@ mod restore;
 mod silence;
 mod turn;
 
-pub use join::{IdemKey, Join, JoinBatch, JoinLimits, Joined};
+pub use join::{EXACT_MARKS, IdemKey, Join, JoinBatch, JoinLimits, Joined};
 pub use restore::{RESTORE_GAP, Restore};
 pub use silence::Heard;
 pub use turn::{Call, Called, Enter, EnterTerms, Leave, Session};
@@ -148,10 +148,9 @@ pub struct Line {
     pub(crate) joins: VecDeque<JoinMark>,
     pub(crate) window: Window,
     pub(crate) users: BTreeMap<Identity, Vec<Ticket>>,
+    /// What keys stand for. One that has run out is as good as absent, and dropped when the epoch turns: looking through them at
+    /// every join would make a join the dearer the more there are.
     pub(crate) idem: BTreeMap<String, join::IdemRecord>,
-    /// When the records that have run out are dropped next.
-    #[serde(default)]
-    pub(crate) idem_purge_at: Millis,
 }
 
 /// Where a slot stands.

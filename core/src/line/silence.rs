@@ -52,13 +52,14 @@ impl Line {
         if epoch != self.facts.epoch {
             return None;
         }
+        self.idem.retain(|_, record| record.expires_at > now);
         self.facts.epoch += 1;
         self.facts.epoch_at = now;
         let ring = self.ring(self.facts.epoch);
         self.seen[ring] = Bitmap::new();
         self.starts[ring] = self.facts.issued;
-        // Whoever joined before the epoch that began four turns ago has had those four epochs to be heard in. In the first epochs of a
-        // line that is nobody, except the numbers that a restored line has skipped: those stay gone.
+        // Whoever joined before the epoch that began four turns ago has had those four epochs to be heard in. In the
+        // first epochs of a line that is nobody, or, in one brought back, whoever has not been heard from since.
         let old = self.starts[self.ring(self.facts.epoch.saturating_sub(EPOCHS_PER_TTL))];
         self.facts.version += 1;
         Some(self.drop_silent(old, None))

@@ -1,1 +1,4 @@
-use super::*;
+mod against_model;
+mod guarantees;
+mod model;
+mod saved;

@@ -107,7 +107,8 @@ pub enum Leave {
 
 impl Line {
     /// Carries out a decision: passes the lapsed, then calls the next live slots in order, as many as `count`, none above `limit`.
-    /// The cursor stops at the last slot called, so that nobody silent behind it is passed over for nothing.
+    /// The cursor stops at the last slot called, so that nobody silent behind it is passed over for nothing. A call that asked for
+    /// people and found none leaves the rate bucket, the turns given back and the time of the last wave as they were.
     ///
     /// The least slot with k live ones up to it is found by halving: O(line / 64).
     pub fn call(&mut self, call: &Call) -> Called {
@@ -140,10 +141,13 @@ impl Line {
             self.facts.called_total += called;
             self.window.at(now).calls += called;
         }
-        self.facts.level = call.level.saturating_sub(called * call.cost);
-        self.facts.level_at = call.level_at;
-        self.facts.refund = self.facts.refund.saturating_sub(call.refund);
-        self.facts.wave_at = call.wave_at;
+        // A call that found nobody has spent nothing: bucket and wave are there for the first who may be called.
+        if called > 0 || call.count == 0 {
+            self.facts.level = call.level.saturating_sub(called * call.cost);
+            self.facts.level_at = call.level_at;
+            self.facts.refund = self.facts.refund.saturating_sub(call.refund);
+            self.facts.wave_at = call.wave_at;
+        }
         self.facts.rate = call.rate;
         self.facts.version += 1;
         while self.joins.front().is_some_and(|mark| mark.at < call.marks_from) {

@@ -8,9 +8,8 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt::{self, Display};
 use core::ops::RangeInclusive;
+use jiff::Timestamp;
 use serde_json::{Map, Value};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 /// Something wrong with one field.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,10 +34,8 @@ impl Display for Problem {
 
 /// `2026-11-21T10:00:00Z`, with milliseconds when there are any.
 pub fn rfc3339(at: Millis) -> String {
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.0) * 1_000_000)
-        .ok()
-        .and_then(|time| time.format(&Rfc3339).ok())
-        .unwrap_or_else(|| "9999-12-31T23:59:59Z".into())
+    let time = i64::try_from(at.0).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    time.unwrap_or(Timestamp::MAX).to_string()
 }
 
 /// The name of a value in a table of words.
@@ -164,8 +161,8 @@ impl Fields {
         self.optional(name, into, |field, value| {
             value
                 .as_str()
-                .and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok())
-                .and_then(|time| u64::try_from(time.unix_timestamp_nanos() / 1_000_000).ok())
+                .and_then(|text| text.parse::<Timestamp>().ok())
+                .and_then(|time| u64::try_from(time.as_millisecond()).ok())
                 .map(Millis)
                 .ok_or_else(|| {
                     field

@@ -1,0 +1,70 @@
+//! Passes: their public keys, checking them for backends that do not, and ending the session one opened.
+
+use super::{App, personal};
+use crate::error::ApiError;
+use crate::http::content::JsonBody;
+use crate::pass::PassClaims;
+use anteroom_core::code::ErrorCode;
+use anteroom_core::settings::rfc3339;
+use anteroom_core::units::Millis;
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::sync::Arc;
+
+#[derive(Deserialize)]
+pub struct PassBody {
+    pass: Option<String>,
+}
+
+impl PassBody {
+    fn text(self) -> Result<String, ApiError> {
+        let missing = || ApiError::new(ErrorCode::MissingToken, "pass is missing");
+        self.pass.filter(|text| !text.is_empty()).ok_or_else(missing)
+    }
+}
+
+pub async fn jwks(State(app): State<Arc<App>>) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300")),
+    ];
+    (headers, app.passes.jwks_json()).into_response()
+}
+
+#[derive(Serialize)]
+struct Active<'a> {
+    active: bool,
+    session_expires_at: String,
+    #[serde(flatten)]
+    claims: &'a PassClaims,
+}
+
+/// Active: signed by us, not run out, and its session is open. Anything else is just not active, without a reason.
+pub async fn verify(State(app): State<Arc<App>>, JsonBody(body): JsonBody<PassBody>) -> Result<Response, ApiError> {
+    let pass = body.text()?;
+    let inactive = || Ok(personal(StatusCode::OK, &json!({"active": false})));
+    let now = app.rooms.host().clock.now();
+    let Ok(claims) = app.passes.verify(&pass, now) else { return inactive() };
+    let store = &app.rooms.host().store;
+    let open = store.extend_session(&claims.event, claims.generation, claims.slot, Millis(0), now).await?;
+    let Some(Some(ends_at)) = open else { return inactive() };
+    Ok(personal(StatusCode::OK, &Active { active: true, session_expires_at: rfc3339(ends_at), claims: &claims }))
+}
+
+/// Ends a session: its capacity is free at once. A pass that has run out still says whose session it is.
+pub async fn end_session(
+    State(app): State<Arc<App>>,
+    JsonBody(body): JsonBody<PassBody>,
+) -> Result<Response, ApiError> {
+    let pass = body.text()?;
+    let unknown = |_| ApiError::new(ErrorCode::TokenNotFound, "This is not a pass of ours");
+    let claims = app.passes.verify_even_expired(&pass).map_err(unknown)?;
+    let (store, now) = (&app.rooms.host().store, app.rooms.host().clock.now());
+    let ended = store.end_session(&claims.event, claims.generation, claims.slot, now).await?;
+    let outcome = if ended == Some(true) { "ended" } else { "repeated" };
+    app.metrics.operation("end_session", outcome).inc();
+    Ok(personal(StatusCode::OK, &json!({"status": "ended"})))
+}

@@ -1,0 +1,417 @@
+//! Join, status, enter, leave, and the public board.
+
+use super::{App, Caller, no_room, personal};
+use crate::config::UnknownRooms;
+use crate::error::ApiError;
+use crate::http::content::{JsonBody, OptionalJsonBody};
+use crate::identity::bearer;
+use crate::pass::PassClaims;
+use crate::room::{Found, Room, View};
+use crate::store::Bound;
+use anteroom_core::admission::{self, Door};
+use anteroom_core::code::ErrorCode;
+use anteroom_core::line::{Enter, IdemKey, Join, Joined, Leave, Session, Standing};
+use anteroom_core::settings::rfc3339;
+use anteroom_core::status;
+use anteroom_core::token::WaitingClaims;
+use anteroom_core::units::{EventId, Generation, Identity, Millis, Slot, Ticket};
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Instant;
+use uuid::Uuid;
+
+/// Names of the cookies that hold waiting tokens: this and the event.
+pub const COOKIE: &str = "__Host-anteroom-wait-";
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const IDEMPOTENCY_CACHED: HeaderName = HeaderName::from_static("x-idempotency-cached");
+const EXPIRED: &str = "This place in line is over: not heard from in time, the turn missed, or waited past the limit";
+
+#[derive(Deserialize)]
+pub struct JoinBody {
+    event_id: Option<String>,
+    user_id: Option<String>,
+}
+
+#[derive(Serialize)]
+struct JoinReply<'a> {
+    waiting_token: &'a str,
+    position_hint: u64,
+    status: &'static str,
+    position: u64,
+    eta_sec: Option<u64>,
+    eta_low_sec: Option<u64>,
+    eta_high_sec: Option<u64>,
+    eta_confidence: Option<f64>,
+    poll_after_ms: u64,
+    joined_at: String,
+}
+
+pub async fn join(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    JsonBody(body): JsonBody<JoinBody>,
+) -> Result<Response, ApiError> {
+    let event = event_id(body.event_id.as_deref())?;
+    let label =
+        body.user_id.as_deref().map(|text| EventId::parse(text).map_err(|why| ApiError::invalid("user_id", why)));
+    let label = label.transpose()?;
+    let key = idempotency_key(&headers)?;
+    let caller = app.caller(&headers).await?;
+    let room = match app.rooms.find(&event).await? {
+        Found::Room(room) => room,
+        Found::None if app.unknown == UnknownRooms::Create => app.rooms.find_or_make(&event).await?,
+        Found::None => return Err(no_room()),
+    };
+    let view = room.view();
+    let settings = view.settings.clone();
+    drop(view);
+    let identity = match (&caller, &label) {
+        (Caller::User(identity), _) => Some(identity.clone()),
+        (Caller::Edge, Some(label)) => Identity::parse(label.as_str()).ok(),
+        (_, Some(label)) if settings.trust_user_id => Identity::parse(label.as_str()).ok(),
+        _ => None,
+    };
+    let idem = match key {
+        None => None,
+        Some(key) => {
+            let fingerprint = format!("join\n{event}\n{}", label.as_ref().map_or("", EventId::as_str));
+            Some(bind(&app, &caller, key, fingerprint, &room).await?.0)
+        }
+    };
+    // A repeat is answered as it was, even when the door has closed since.
+    if idem.is_none() {
+        check_door(&room)?;
+    }
+    let authenticated = caller != Caller::Anonymous;
+    let placed = room.join(Join { identity: identity.clone(), idem }).await?.ok_or_else(no_room)?;
+    let mut cached = false;
+    let (ticket, at_join, joined_at) = match placed.joined {
+        Joined::New { ticket, position } => (ticket, position, placed.now),
+        Joined::Repeat { ticket, position, joined_at } => {
+            app.metrics.idempotency_hit("join").inc();
+            cached = true;
+            (ticket, position, joined_at)
+        }
+        Joined::Duplicate { ticket } => {
+            app.metrics.operation("join", "duplicate").inc();
+            let error = ApiError::new(ErrorCode::DuplicateRequest, "You already hold a place in this line");
+            return Err(if authenticated {
+                error.with("waiting_token", token(&app, &event, placed.generation, ticket, identity, placed.now))
+            } else {
+                error
+            });
+        }
+        Joined::Conflict => return Err(conflict()),
+    };
+    let now = room.host().clock.now();
+    let view = room.view();
+    let ready = !cached && matches!(room.standing(&view, Slot(ticket.0), now), Standing::Ready { .. });
+    let position = if ready { anteroom_core::units::Position(0) } else { anteroom_core::units::Position(at_join) };
+    let (eta, poll_after_ms) = status::outlook(position, ticket, &view.around(false), now);
+    let reply = JoinReply {
+        waiting_token: &token(&app, &event, placed.generation, ticket, identity, joined_at),
+        position_hint: position.0,
+        status: if ready { "ready" } else { "waiting" },
+        position: position.0,
+        eta_sec: eta.map(|eta| eta.sec),
+        eta_low_sec: eta.map(|eta| eta.low_sec),
+        eta_high_sec: eta.map(|eta| eta.high_sec),
+        eta_confidence: eta.map(|eta| eta.confidence),
+        poll_after_ms,
+        joined_at: rfc3339(joined_at),
+    };
+    let mut response = personal(StatusCode::ACCEPTED, &reply);
+    if cached {
+        response.headers_mut().insert(IDEMPOTENCY_CACHED, HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}
+
+pub async fn status(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> Result<Response, ApiError> {
+    let shown = shown_token(&uri, &headers).ok_or_else(not_in_queue)?;
+    let claims = app.keys.verify(&shown).map_err(|_| not_in_queue())?;
+    let room = claimed_room(&app, &claims).await?;
+    let view = room.view();
+    let moment = Instant::now();
+    let now = room.host().clock.at(moment);
+    let slot = Slot(claims.ticket.0);
+    room.heard(claims.generation, claims.ticket, claims.identity.as_ref(), &view);
+    let standing = room.standing(&view, slot, now);
+    let around = view.around(room.is_stale(&view, moment));
+    let position = view.position(slot);
+    let reply = status::reply(standing, position, claims.ticket, claims.waited_ms(now), &around, now)
+        .map_err(|code| refused(code, standing))?;
+    Ok(personal(StatusCode::OK, &reply))
+}
+
+#[derive(Deserialize)]
+pub struct TokenBody {
+    waiting_token: Option<String>,
+}
+
+#[derive(Serialize)]
+struct EnterReply<'a> {
+    admission: &'static str,
+    reservation_token: &'a str,
+    ttl_sec: u64,
+    session_expires_at: String,
+}
+
+pub async fn enter(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    JsonBody(body): JsonBody<TokenBody>,
+) -> Result<Response, ApiError> {
+    let key = idempotency_key(&headers)?;
+    let caller = app.caller(&headers).await?;
+    if app.users.is_some() && caller == Caller::Anonymous {
+        return Err(ApiError::unauthenticated());
+    }
+    let shown = body.waiting_token.filter(|text| !text.is_empty()).ok_or_else(missing_token)?;
+    let claims = app.keys.verify(&shown).map_err(|_| not_in_queue())?;
+    if let (Caller::User(caller), Some(holder)) = (&caller, &claims.identity)
+        && caller != holder
+    {
+        return Err(ApiError::new(ErrorCode::Forbidden, "This place in line is somebody else's"));
+    }
+    let room = claimed_room(&app, &claims).await?;
+    let repeated = match key {
+        None => false,
+        Some(key) => bind(&app, &caller, key, format!("enter\n{shown}"), &room).await?.1 == Bound::Same,
+    };
+    let settings = room.view().settings.clone();
+    let outcome = room.enter(claims.generation, claims.ticket, &settings).await?.ok_or_else(no_room)?;
+    let count = |outcome| app.metrics.operation("enter", outcome).inc();
+    let (session, again) = match outcome {
+        Enter::Entered(session) => (session, false),
+        Enter::Again(session) => (session, true),
+        Enter::NotReady => {
+            count("not_ready");
+            room.heard(claims.generation, claims.ticket, claims.identity.as_ref(), &room.view());
+            let view = room.view();
+            let position = view.position(Slot(claims.ticket.0));
+            let (_, poll_after_ms) =
+                status::outlook(position, claims.ticket, &view.around(false), room.host().clock.now());
+            return Err(ApiError::new(ErrorCode::NotReady, "Your turn has not arrived yet")
+                .with("position", position.0)
+                .with("poll_after_ms", poll_after_ms));
+        }
+        Enter::Missed | Enter::PassedOver | Enter::Over => {
+            count("expired");
+            return Err(ApiError::new(ErrorCode::TokenExpired, EXPIRED));
+        }
+        Enter::Left | Enter::Unknown => {
+            count("unknown");
+            return Err(not_in_queue());
+        }
+    };
+    count(if again { "repeated" } else { "granted" });
+    let now = room.host().clock.now();
+    let ttl_ms = u64::from(settings.pass_ttl_sec) * 1000;
+    let reply = EnterReply {
+        admission: "granted",
+        reservation_token: &pass(&app, &claims, session, ttl_ms),
+        ttl_sec: session.pass_at.plus(ttl_ms).since(now).div_ceil(1000),
+        session_expires_at: rfc3339(session.ends_at),
+    };
+    let mut response = personal(StatusCode::OK, &reply);
+    if again && repeated {
+        app.metrics.idempotency_hit("enter").inc();
+        response.headers_mut().insert(IDEMPOTENCY_CACHED, HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}
+
+#[derive(Serialize)]
+struct LeaveReply {
+    status: &'static str,
+}
+
+/// Answers to DELETE, and to POST because a page that is being closed can only send a beacon: the token in the query, a bearer, the
+/// cookie, or in a JSON body.
+pub async fn leave(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    uri: Uri,
+    request: axum::extract::Request,
+) -> Result<Response, ApiError> {
+    let shown = match shown_token(&uri, &headers) {
+        Some(shown) => shown.into_owned(),
+        None => {
+            let body = <OptionalJsonBody<TokenBody> as axum::extract::FromRequest<()>>::from_request(request, &());
+            body.await?
+                .0
+                .and_then(|body| body.waiting_token)
+                .filter(|text| !text.is_empty())
+                .ok_or_else(missing_token)?
+        }
+    };
+    let claims = app.keys.verify(&shown).map_err(|_| not_in_queue())?;
+    let room = claimed_room(&app, &claims).await?;
+    match room.leave(claims.generation, claims.ticket).await?.ok_or_else(no_room)? {
+        Leave::Unknown => Err(not_in_queue()),
+        outcome => {
+            let outcome = if outcome == Leave::Left { "left" } else { "repeated" };
+            app.metrics.operation("leave", outcome).inc();
+            Ok(personal(StatusCode::OK, &LeaveReply { status: "left" }))
+        }
+    }
+}
+
+/// The public board. Cached everywhere; a browser that has it is told so.
+pub async fn board(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> Result<Response, ApiError> {
+    let event = event_id(query_value(&uri, "event_id").as_deref())?;
+    let room = app.room(&event).await?;
+    let view = room.view();
+    let board = view.board(&event);
+    let same = headers.get(header::IF_NONE_MATCH).is_some_and(|shown| shown.as_bytes() == board.etag.as_bytes());
+    let mut response = Response::new(if same { Body::empty() } else { Body::from(board.body.clone()) });
+    if same {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    }
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=1, stale-while-revalidate=5"));
+    headers.insert(header::ETAG, HeaderValue::from_str(&board.etag).expect("numbers and dashes are a header value"));
+    Ok(response)
+}
+
+/// The room that a token is for, at its generation. A token of a generation that this origin has not heard of makes it look.
+async fn claimed_room(app: &App, claims: &WaitingClaims) -> Result<Arc<Room>, ApiError> {
+    let room = match app.rooms.get(claims.event.as_str()) {
+        Some(room) => room,
+        None => app.room(&claims.event).await?,
+    };
+    if claims.generation > room.view().facts.generation {
+        room.refresh().await?;
+    }
+    if claims.generation != room.view().facts.generation || claims.ticket.0 == 0 {
+        return Err(not_in_queue());
+    }
+    Ok(room)
+}
+
+/// Whether the door is open to a newcomer.
+fn check_door(room: &Room) -> Result<(), ApiError> {
+    let view: &View = &room.view();
+    match admission::door(&view.settings, room.host().clock.now()) {
+        Door::Open => Ok(()),
+        Door::NotYet { opens_at } => Err(ApiError::new(ErrorCode::JoinNotOpen, "The waiting room is not open yet")
+            .with("opens_at", rfc3339(opens_at))),
+        Door::Closed => Err(ApiError::new(ErrorCode::BookingClosed, "Booking has closed")),
+        Door::Full => Err(ApiError::new(ErrorCode::RoomFull, "The room takes nobody right now").retry_after(30)),
+    }
+}
+
+/// Binds an idempotency key to a request. A record belongs to the caller that made it.
+async fn bind(
+    app: &App,
+    caller: &Caller,
+    key: Uuid,
+    fingerprint: String,
+    room: &Room,
+) -> Result<(IdemKey, Bound), ApiError> {
+    let scope = match caller {
+        Caller::Anonymous => "none".into(),
+        Caller::Edge => "edge".into(),
+        Caller::User(identity) => format!("user:{}", identity.as_str()),
+    };
+    let key = format!("{scope}:{key}");
+    let ttl = admission::join_limits(&room.view().settings).idem_ttl_ms;
+    let now = room.host().clock.now();
+    match app.rooms.host().store.bind_key(&key, &fingerprint, ttl, now).await? {
+        Bound::Conflict => Err(conflict()),
+        bound => Ok((IdemKey { key, fingerprint }, bound)),
+    }
+}
+
+fn token(
+    app: &App,
+    event: &EventId,
+    generation: Generation,
+    ticket: Ticket,
+    identity: Option<Identity>,
+    joined_at: Millis,
+) -> String {
+    app.keys.sign(&WaitingClaims { event: event.clone(), generation, ticket, identity, issued_at: joined_at.secs() })
+}
+
+fn pass(app: &App, claims: &WaitingClaims, session: Session, ttl_ms: u64) -> String {
+    app.passes.sign(&PassClaims {
+        event: claims.event.clone(),
+        generation: claims.generation,
+        slot: Slot(claims.ticket.0),
+        ticket: claims.ticket,
+        identity: claims.identity.clone(),
+        // One for each turn, however often its token is issued.
+        jti: format!("{}.{}.{}", claims.event, claims.generation.0, claims.ticket.0),
+        iat: session.pass_at.secs(),
+        exp: session.pass_at.plus(ttl_ms).0.div_ceil(1000),
+    })
+}
+
+fn event_id(text: Option<&str>) -> Result<EventId, ApiError> {
+    match text {
+        None | Some("") => Err(ApiError::new(ErrorCode::MissingEventId, "event_id is missing")),
+        Some(text) => EventId::parse(text).map_err(|why| ApiError::invalid("event_id", why)),
+    }
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<Uuid>, ApiError> {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    match value.to_str().ok().and_then(|text| Uuid::try_parse(text.trim()).ok()) {
+        Some(key) => Ok(Some(key)),
+        None => Err(ApiError::new(ErrorCode::InvalidIdempotencyKey, "Idempotency-Key must be a UUID")),
+    }
+}
+
+/// The waiting token that a request shows: in the query, as bearer, or in the cookie of the event (or the only one).
+fn shown_token<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<Cow<'a, str>> {
+    if let Some(token) = query_value(uri, "token").filter(|token| !token.is_empty()) {
+        return Some(token);
+    }
+    if let Some(token) = bearer(headers) {
+        return Some(token.into());
+    }
+    let event = query_value(uri, "event_id");
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().strip_prefix(COOKIE)?.split_once('='))
+        .find(|(name, _)| event.as_deref().is_none_or(|event| *name == event))
+        .map(|(_, token)| token.into())
+}
+
+fn query_value<'a>(uri: &'a Uri, name: &str) -> Option<Cow<'a, str>> {
+    let query = uri.query()?;
+    url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value)
+}
+
+fn refused(code: ErrorCode, standing: Standing) -> ApiError {
+    let message = match standing {
+        Standing::PassedOver => "This place was not heard from in time, and the line has passed it",
+        Standing::Missed => "The turn was missed, or the place waited past the limit",
+        _ => "This place is not in line",
+    };
+    let error = ApiError::new(code, message);
+    if code == ErrorCode::TokenExpired { error.with("status", "expired") } else { error }
+}
+
+fn not_in_queue() -> ApiError {
+    ApiError::new(ErrorCode::TokenNotFound, "This is not a place in this line")
+}
+
+fn missing_token() -> ApiError {
+    ApiError::new(ErrorCode::MissingToken, "waiting_token is missing")
+}
+
+fn conflict() -> ApiError {
+    ApiError::new(ErrorCode::IdempotencyConflict, "This Idempotency-Key was used for another request")
+}

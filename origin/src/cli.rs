@@ -1,0 +1,100 @@
+//! The `anteroom` command.
+
+mod rooms;
+mod token;
+
+use crate::config::{Config, Variables};
+use clap::{Args, Parser, Subcommand};
+use std::future::Future;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// A virtual waiting room: lets in as many people as the site can take, and keeps everyone else in an honest line.
+#[derive(Debug, Parser)]
+#[command(name = "anteroom", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show the whole thing at work: embedded store, a demo room, a page to join it. Needs nothing installed
+    Demo(ConfigArgs),
+    /// Run the server
+    Serve(ConfigArgs),
+    /// Create, list, change and steer rooms of a running server
+    Rooms(rooms::RoomsArgs),
+    /// Mint keys and secrets, look into tokens
+    Token(token::TokenArgs),
+}
+
+#[derive(Debug, Args)]
+struct ConfigArgs {
+    /// TOML file of settings; ANTEROOM_ variables win over it
+    #[arg(long, env = "ANTEROOM_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+/// Why a command failed, in words for the person who gave it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Failure(String);
+
+impl Failure {
+    fn of(error: impl std::fmt::Display) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Runs the command that this process was started with.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let out = &mut std::io::stdout();
+    let result = match cli.command {
+        Command::Demo(args) => start(&args, Config::demo, crate::demo),
+        Command::Serve(args) => start(&args, Config::load, crate::serve),
+        Command::Rooms(args) => block_on(rooms::run(args, out)),
+        Command::Token(args) => token::run(args, out),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure(text)) => {
+            eprintln!("anteroom: {text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+type Load = fn(Option<&std::path::Path>, &Variables) -> Result<Config, crate::config::Problems>;
+
+fn start<F>(args: &ConfigArgs, load: Load, run: impl FnOnce(Config, bool) -> F) -> Result<(), Failure>
+where
+    F: Future<Output = Result<(), crate::server::ServeError>>,
+{
+    // Names and values that are not UTF-8 are no settings of ours.
+    let variables = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+    let config = load(args.config.as_deref(), &variables.collect()).map_err(Failure::of)?;
+    let telemetry = crate::telemetry::start(&config.server.log).map_err(Failure::of)?;
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let result = block_on(async { run(config, telemetry.exports_spans()).await.map_err(Failure::of) });
+    telemetry.finish();
+    result
+}
+
+fn block_on(future: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    tokio::runtime::Runtime::new().map_err(Failure::of)?.block_on(future)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,202 @@
+//! The tick: read what changed, let core decide, carry it out, publish what came of it.
+//!
+//! Any number of origins tick one room. A decision names the version it was made on, so one of them wins and the others look again.
+
+use super::replica::Replica;
+use super::{Room, View};
+use crate::store::{StoreError, Stored};
+use anteroom_core::admission::{self, Step};
+use anteroom_core::line::{Call, Called, Restore};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// Most steps within one tick. More is left to the next.
+const STEPS: usize = 8;
+/// How often heartbeats are merged, and sessions read.
+const MERGE: Duration = Duration::from_secs(1);
+/// For how long after a loss identities are collected from tokens.
+const COLLECT: Duration = Duration::from_secs(600);
+
+/// What the ticks of a room remember.
+#[derive(Default)]
+struct Rhythm {
+    merged: Option<Instant>,
+    failing: bool,
+}
+
+impl Room {
+    /// Ticks until the room is stopped.
+    pub(super) async fn keep_ticking(self: Arc<Self>) {
+        let mut rhythm = Rhythm::default();
+        loop {
+            let view = self.view();
+            let pause = admission::tick_after_ms(&view.facts, &view.settings, self.host.tick.as_millis() as u64);
+            drop(view);
+            tokio::select! {
+                () = self.stop.notified() => return,
+                () = tokio::time::sleep(Duration::from_millis(pause)) => {}
+            }
+            let due = rhythm.merged.is_none_or(|merged| merged.elapsed() >= MERGE);
+            if due {
+                rhythm.merged = Some(Instant::now());
+            }
+            let result = self.tick_once(due).await;
+            match result {
+                Ok(_) => {
+                    if std::mem::take(&mut rhythm.failing) {
+                        tracing::info!(event = %self.event, "the store answers again");
+                    }
+                }
+                Err(error) => {
+                    self.gauges.lock().age(self.view().read_at.elapsed());
+                    if !std::mem::replace(&mut rhythm.failing, true) {
+                        tracing::error!(event = %self.event, %error, "the room cannot reach its line; status goes on from memory");
+                    }
+                }
+            }
+        }
+    }
+
+    /// One tick out of turn, so that what has just changed shows. Failing is left to the next regular one.
+    pub async fn tick(&self) {
+        let _ = self.tick_once(false).await;
+    }
+
+    /// One tick. `Ok(false)`: the room is no more.
+    async fn tick_once(&self, merge: bool) -> Stored<bool> {
+        let mut replica = self.replica.lock().await;
+        if merge {
+            self.merge_heartbeats(&replica).await?;
+        }
+        for step in 0..STEPS {
+            if !self.read(&mut replica, merge && step == 0).await? {
+                return Ok(false);
+            }
+            let again = match admission::next_step(&replica.facts, &replica.joins, &replica.waves, &replica.settings) {
+                Step::Idle => false,
+                Step::TurnEpoch(epoch) => {
+                    // Heartbeats still in memory count for the epoch that ends.
+                    self.merge_heartbeats(&replica).await?;
+                    let dropped = self.host.store.turn_epoch(&self.event, epoch, self.host.clock.now()).await?;
+                    if let Some(Some(dropped @ 1..)) = dropped {
+                        tracing::debug!(event = %self.event, dropped, "silent places stopped counting");
+                    }
+                    true
+                }
+                Step::Trim(base) => {
+                    self.host.store.trim(&self.event, base).await?;
+                    true
+                }
+                Step::Call(call) => match self.carry_out(&call).await? {
+                    Some(Called::Done { called, .. }) => {
+                        if called > 0 {
+                            self.read(&mut replica, false).await?;
+                        }
+                        false
+                    }
+                    Some(Called::Stale { .. }) | None => true,
+                },
+            };
+            if !again {
+                break;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Has a decision carried out.
+    pub(super) async fn carry_out(&self, call: &Call) -> Stored<Option<Called>> {
+        self.host.store.call(&self.event, call).await
+    }
+
+    /// Reads what changed and publishes it. `false`: the room is no more.
+    pub(super) async fn read(&self, replica: &mut Replica, sessions: bool) -> Stored<bool> {
+        // Whatever happened through this origin before the reading was asked for is in it.
+        let recent: Vec<u64> = self.recent.read().keys().copied().collect();
+        let issued = self.issued.load(Ordering::Relaxed).max(self.shown.load(Ordering::Relaxed));
+        let known = replica.known(sessions && replica.settings.capacity.is_some());
+        let reading = match self.host.store.read(&self.event, known, self.host.clock.now()).await? {
+            Some(reading) => reading,
+            None if self.restore_lost(replica).await? => {
+                let known = Default::default();
+                match self.host.store.read(&self.event, known, self.host.clock.now()).await? {
+                    Some(reading) => reading,
+                    None => return Ok(false),
+                }
+            }
+            None => return Ok(false),
+        };
+        self.host.clock.at_least(reading.facts.now);
+        if reading.facts.generation != replica.facts.generation {
+            self.issued.store(0, Ordering::Relaxed);
+            self.shown.store(0, Ordering::Relaxed);
+        } else if reading.facts.issued < issued {
+            // The store has forgotten numbers that were handed out: a replica took over that had not heard of them.
+            tracing::warn!(event = %self.event, issued, stored = reading.facts.issued, "the store is behind; numbers are skipped");
+            let settings = replica.settings_json.clone();
+            self.host.store.restore(&self.event, &settings, &replica.restore(issued), self.host.clock.now()).await?;
+        }
+        if let Err(problem) = replica.absorb(reading) {
+            tracing::error!(event = %self.event, problem, "the stored settings cannot be read; the former ones stay");
+        }
+        self.publish(replica);
+        let mut own = self.recent.write();
+        recent.iter().for_each(|slot| {
+            own.remove(slot);
+        });
+        self.recent_len.store(own.len(), Ordering::Release);
+        Ok(true)
+    }
+
+    /// Makes the view of what the replica knows.
+    pub(super) fn publish(&self, replica: &mut Replica) {
+        let pace = replica.pace();
+        replica.keep_track(&pace);
+        let restoring = self.identities.lock().until.is_some_and(|until| Instant::now() < until);
+        self.gauges.lock().show(replica);
+        self.view.store(Arc::new(View::of(replica, pace, restoring)));
+    }
+
+    /// The store does not have the room: brings it back when the store was emptied, or says that it was deleted.
+    async fn restore_lost(&self, replica: &Replica) -> Stored<bool> {
+        let inventory = self.host.store.inventory().await?;
+        let emptied = self.store_id.lock().as_ref().is_some_and(|known| *known != inventory.store_id);
+        if !replica.is_read() || !(emptied || inventory.rooms.contains(&self.event)) {
+            return Ok(false);
+        }
+        let high = self.issued.load(Ordering::Relaxed).max(self.shown.load(Ordering::Relaxed));
+        let known = replica.restore(high);
+        let restored =
+            self.host.store.restore(&self.event, &replica.settings_json, &known, self.host.clock.now()).await?;
+        tracing::warn!(event = %self.event, restored, issued = known.issued, serving = known.serving,
+            "the store has lost the line; brought back from memory");
+        *self.store_id.lock() = Some(inventory.store_id);
+        self.identities.lock().until = Some(Instant::now() + COLLECT);
+        Ok(true)
+    }
+
+    /// Merges the heartbeats gathered since the last time, and the identities if they are being collected.
+    pub(super) async fn merge_heartbeats(&self, replica: &Replica) -> Stored<()> {
+        let facts = &replica.facts;
+        let now = self.host.clock.now();
+        if let Some(heard) = self.hearing.take(facts.generation, facts.base, facts.issued)
+            && let Err(error) = self.host.store.hear(&self.event, &heard, now).await
+        {
+            self.hearing.put_back(&heard);
+            return Err(error);
+        }
+        let users = std::mem::take(&mut self.identities.lock().seen);
+        if !users.is_empty() {
+            let known = Restore { generation: facts.generation, users, ..Restore::default() };
+            self.host.store.restore(&self.event, &replica.settings_json, &known, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Merges what is left before the origin stops.
+    pub(super) async fn finish(&self) -> Result<(), StoreError> {
+        let replica = self.replica.lock().await;
+        self.merge_heartbeats(&replica).await
+    }
+}
