@@ -27,6 +27,7 @@ local line_key, joins_key, users_key, gone_key, left_key, waves_key, sessions_ke
 local places_per_user, idem_ttl_ms, mark_every_ms = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 -- Stands in the records' own time; Redis may forget them a little later, never sooner.
 local FORGET_AFTER_MS = 10000
+local EXACT_MARKS = 1024
 
 local line = load_line(line_key, { 'base', 'issued', 'serving', 'waiting', 'mark_at' })
 if not line then return { 0 } end
@@ -107,7 +108,19 @@ while item <= #ARGV do
   end
 end
 
-if line.issued > issued_before and (line.mark_at == 0 or line.now - line.mark_at >= mark_every_ms) then
+-- A mark is due when the youngest is too old, or when positions counted on from it are not the true ones any more. The latter only
+-- while marks are few, and never two within a millisecond.
+local function is_mark_due()
+  local elapsed = line.now - line.mark_at
+  if elapsed >= mark_every_ms then return true end
+  local youngest = redis.call('XREVRANGE', joins_key, '+', '-', 'COUNT', 1)[1]
+  if not youngest then return true end
+  local fields = youngest[2]
+  local strayed = tonumber(fields[4]) + issued_before - tonumber(fields[2]) ~= waiting_before
+  return elapsed > 0 and strayed and redis.call('XLEN', joins_key) < EXACT_MARKS
+end
+
+if line.issued > issued_before and is_mark_due() then
   redis.call('XADD', joins_key, int(line.now) .. '-*', 'i', issued_before, 'w', waiting_before)
   line.mark_at = line.now
 end

@@ -98,7 +98,6 @@ impl Line {
     /// it waits (silent or not), is ready, or has an open session.
     pub fn join(&mut self, batch: &[Join], limits: JoinLimits, now: Millis) -> JoinBatch {
         let now = self.advance(now);
-        self.idem.retain(|_, record| record.expires_at > now);
         let mark = JoinMark { at: now, issued: self.facts.issued, waiting: self.facts.waiting };
         let joined: Vec<Joined> = batch.iter().map(|join| self.join_one(join, limits, now)).collect();
         if self.facts.issued > mark.issued && self.is_mark_due(&mark, limits) {
@@ -118,6 +117,7 @@ impl Line {
         if let Some(idem) = &join.idem
             && let Some(record) = self.idem.get(&idem.key)
             && record.generation == self.facts.generation
+            && record.expires_at > now
         {
             if record.fingerprint != idem.fingerprint {
                 return Joined::Conflict;
