@@ -126,7 +126,7 @@ impl Origin {
         }
         self.rooms.finish().await;
         if let Some(memory) = self.memory {
-            let closed = tokio::task::spawn_blocking(move || memory.save()).await;
+            let closed = tokio::task::spawn_blocking(move || memory.close()).await;
             if let Ok(Err(error)) = closed {
                 tracing::error!(%error, "the line was not saved");
             }

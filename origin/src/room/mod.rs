@@ -27,7 +27,7 @@ use parking_lot::{Mutex, RwLock};
 use replica::Replica;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -67,6 +67,8 @@ pub struct Room {
     identities: Mutex<Identities>,
     /// The life of the store that the line was last seen in.
     store_id: Mutex<Option<String>>,
+    /// Set when the store is another one: nothing known may be taken for read.
+    reread: AtomicBool,
     gauges: Mutex<Gauges>,
     stop: Notify,
 }

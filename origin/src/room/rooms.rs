@@ -155,8 +155,10 @@ impl Rooms {
                     tracing::info!(%event, "the room was deleted");
                     room.close();
                 }
+            } else if map.contains_key(event) {
+                room.seen_in(&inventory.store_id);
             } else {
-                map.entry(event.clone()).or_insert_with(|| room.clone());
+                map.insert(event.clone(), room.clone());
             }
         }
         for room in fresh_rooms {
@@ -190,6 +192,7 @@ impl Room {
             event,
             host,
             gauges,
+            reread: Default::default(),
             view: ArcSwap::from_pointee(view),
             replica: tokio::sync::Mutex::new(replica),
             hearing: Default::default(),
@@ -216,6 +219,12 @@ impl Room {
     /// Whether the line was last seen in this life of the store.
     fn last_seen_in(&self, store_id: &str) -> bool {
         self.store_id.lock().as_deref() == Some(store_id)
+    }
+
+    /// Another origin has brought the line back in another life of the store.
+    fn seen_in(&self, store_id: &str) {
+        *self.store_id.lock() = Some(store_id.to_owned());
+        self.reread.store(true, Ordering::Relaxed);
     }
 
     /// Stops ticking.
