@@ -83,7 +83,7 @@ pub async fn join(
             Some(bind(&app, &caller, key, fingerprint, &room).await?.0)
         }
     };
-    // A repeat is answered as it was, even when the door has closed since.
+    // A repeat is answered as it was, even when the door has closed since; whether it is one shows in the line.
     if idem.is_none() {
         check_door(&room)?;
     }
@@ -107,6 +107,10 @@ pub async fn join(
             });
         }
         Joined::Conflict => return Err(conflict()),
+        Joined::Closed => {
+            check_door(&room)?;
+            return Err(ApiError::unavailable("the door has opened this moment"));
+        }
     };
     let now = room.host().clock.now();
     let view = room.view();
