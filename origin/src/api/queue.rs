@@ -114,7 +114,8 @@ pub async fn join(
     };
     let now = room.host().clock.now();
     let view = room.view();
-    let ready = !cached && matches!(room.standing(&view, Slot(ticket.0), now), Standing::Ready { .. });
+    // Of a repeat as well: the first answer may have been the same, and nobody is told to wait who need not.
+    let ready = matches!(room.standing(&view, Slot(ticket.0), now), Standing::Ready { .. } | Standing::Entered);
     let position = if ready { anteroom_core::units::Position(0) } else { anteroom_core::units::Position(at_join) };
     let (eta, poll_after_ms) = status::outlook(position, ticket, &view.around(false), now);
     let reply = JoinReply {
