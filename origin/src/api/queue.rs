@@ -117,6 +117,14 @@ pub async fn join(
     // Of a repeat as well: the first answer may have been the same, and nobody is told to wait who need not.
     let ready = matches!(room.standing(&view, Slot(ticket.0), now), Standing::Ready { .. } | Standing::Entered);
     let position = if ready { anteroom_core::units::Position(0) } else { anteroom_core::units::Position(at_join) };
+    let outcome = if cached {
+        "repeated"
+    } else if ready {
+        "ready"
+    } else {
+        "waiting"
+    };
+    app.metrics.operation("join", outcome).inc();
     let (eta, poll_after_ms) = status::outlook(position, ticket, &view.around(false), now);
     let reply = JoinReply {
         waiting_token: &token(&app, &event, placed.generation, ticket, identity, joined_at),
