@@ -1,0 +1,10 @@
+//! The contract over HTTP: the real router behind a real socket, asked by a real client, on the embedded store and on a real Redis.
+
+#![allow(clippy::unwrap_used, reason = "all of it is test, not only what is marked as such")]
+
+#[macro_use]
+#[path = "../support/mod.rs"]
+mod support;
+
+mod operations;
+mod queue;
