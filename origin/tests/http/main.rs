@@ -6,5 +6,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod admin;
+mod admission;
+mod idempotency;
+mod identity;
 mod operations;
+mod passes;
 mod queue;
