@@ -8,6 +8,8 @@ mod support;
 
 mod admin;
 mod admission;
+mod bad_input;
+mod forgery;
 mod idempotency;
 mod identity;
 mod operations;
