@@ -13,13 +13,13 @@
 -- KEYS[8..] idem:<key>: string, one per keyed join of the batch, in its order
 --
 -- ARGV[1] now: ms since the Unix epoch
--- ARGV[2] places_per_user: from 1
+-- ARGV[2] places_per_user: from 0; 0 = the door is closed and only repeats are answered, so there are no 'a' items
 -- ARGV[3] idem_ttl_ms: ms, from 0
 -- ARGV[4] mark_every_ms: ms, from 0
 -- ARGV[5..] items: 'a' count = so many anonymous joins without a key; 'i' identity; 'k' fingerprint; 'b' identity fingerprint = with both
 --
 -- Reply: {0} = no such room. {1, generation, now, serving, waiting, issued before, waiting before, then per item other than 'a':
---   0 = new, the next number | 1, ticket, position, joined_at = repeat | 2, ticket = duplicate | 3 = conflict}
+--   0 = new, the next number | 1, ticket, position, joined_at = repeat | 2, ticket = duplicate | 3 = conflict | 4 = closed}
 -- Cost: O(1) for any number of anonymous joins; O(1) per identified or keyed one (times places_per_user).
 -- Agrees with: core::line::Line::join
 
@@ -79,6 +79,10 @@ end
 
 local function join_one(identity, key, fingerprint)
   if key and repeat_of(key, fingerprint) then return end
+  if places_per_user == 0 then
+    reply[#reply + 1] = 4
+    return
+  end
   if identity and duplicate_of(identity) then return end
   line.issued = line.issued + 1
   line.waiting = line.waiting + 1

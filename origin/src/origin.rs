@@ -116,7 +116,8 @@ impl Origin {
         let operations = health::routes(move || rooms.is_up(), self.draining.clone(), metrics);
         let open = operations.merge(api::admin(self.app.clone()));
         let open = health::with_fallbacks(open).layer(plumbing);
-        api::public(self.app.clone()).merge(more).layer(limited).merge(open)
+        let public = health::with_method_fallback(api::public(self.app.clone()).merge(more));
+        public.layer(limited).merge(open)
     }
 
     /// Ends the tasks and puts away what is in memory. Call it when no request is in flight any more.

@@ -83,7 +83,7 @@ pub async fn join(
             Some(bind(&app, &caller, key, fingerprint, &room).await?.0)
         }
     };
-    // A repeat is answered as it was, even when the door has closed since.
+    // A repeat is answered as it was, even when the door has closed since; whether it is one shows in the line.
     if idem.is_none() {
         check_door(&room)?;
     }
@@ -107,11 +107,24 @@ pub async fn join(
             });
         }
         Joined::Conflict => return Err(conflict()),
+        Joined::Closed => {
+            check_door(&room)?;
+            return Err(ApiError::unavailable("the door has opened this moment"));
+        }
     };
     let now = room.host().clock.now();
     let view = room.view();
+    // Of a repeat as well: the first answer may have been the same, and nobody is told to wait who need not.
     let ready = matches!(room.standing(&view, Slot(ticket.0), now), Standing::Ready { .. } | Standing::Entered);
     let position = if ready { anteroom_core::units::Position(0) } else { anteroom_core::units::Position(at_join) };
+    let outcome = if cached {
+        "repeated"
+    } else if ready {
+        "ready"
+    } else {
+        "waiting"
+    };
+    app.metrics.operation("join", outcome).inc();
     let (eta, poll_after_ms) = status::outlook(position, ticket, &view.around(false), now);
     let reply = JoinReply {
         waiting_token: &token(&app, &event, placed.generation, ticket, identity, joined_at),
