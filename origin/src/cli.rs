@@ -4,8 +4,10 @@ mod rooms;
 mod token;
 
 use crate::config::{Config, Variables};
+use crate::demo::DemoOptions;
 use clap::{Args, Parser, Subcommand};
 use std::future::Future;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -20,7 +22,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Show the whole thing at work: embedded store, a demo room, a page to join it. Needs nothing installed
-    Demo(ConfigArgs),
+    Demo(DemoArgs),
     /// Run the server
     Serve(ConfigArgs),
     /// Create, list, change and steer rooms of a running server
@@ -34,6 +36,18 @@ struct ConfigArgs {
     /// TOML file of settings; ANTEROOM_ variables win over it
     #[arg(long, env = "ANTEROOM_CONFIG")]
     config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct DemoArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// How many simulated people stand in line
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    people: u32,
+    /// No simulated people: the first one to come is let in at once
+    #[arg(long, conflicts_with = "people")]
+    no_crowd: bool,
 }
 
 /// Why a command failed, in words for the person who gave it.
@@ -52,7 +66,10 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let out = &mut std::io::stdout();
     let result = match cli.command {
-        Command::Demo(args) => start(&args, Config::demo, crate::demo),
+        Command::Demo(args) => {
+            let options = DemoOptions { people: NonZeroU32::new(if args.no_crowd { 0 } else { args.people }) };
+            start(&args.config, Config::demo, |config, traced| crate::demo(config, traced, options))
+        }
         Command::Serve(args) => start(&args, Config::load, crate::serve),
         Command::Rooms(args) => block_on(rooms::run(args, out)),
         Command::Token(args) => token::run(args, out),

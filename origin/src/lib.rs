@@ -8,6 +8,7 @@ pub mod api;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod demo;
 pub mod error;
 pub mod http;
 pub mod identity;
@@ -21,4 +22,5 @@ pub mod server;
 pub mod store;
 pub mod telemetry;
 
-pub use server::{demo, serve};
+pub use demo::demo;
+pub use server::serve;

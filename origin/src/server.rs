@@ -19,7 +19,7 @@ const FINISH: Duration = Duration::from_secs(20);
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The address is taken, or not ours to listen on.
-    #[error("cannot listen on {address}: {cause}")]
+    #[error("cannot listen on {address}: {cause}; ANTEROOM_LISTEN chooses another address")]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -45,8 +45,7 @@ pub enum Stop {
 
 /// Serves with these settings until a signal stops it. `traced`: whether spans are exported.
 pub async fn serve(config: Config, traced: bool) -> Result<(), ServeError> {
-    let address = config.server.listen;
-    let listener = TcpListener::bind(address).await.map_err(|cause| ServeError::Listen { address, cause })?;
+    let listener = listen(config.server.listen).await?;
     let origin = Origin::start(&config)?.traced(traced);
     let stopped =
         run(listener, origin.router(Router::new()), signalled(), origin.draining.clone(), config.server.drain).await;
@@ -54,9 +53,9 @@ pub async fn serve(config: Config, traced: bool) -> Result<(), ServeError> {
     Ok(stopped?)
 }
 
-/// Serves the demonstration until a signal stops it.
-pub async fn demo(config: Config, traced: bool) -> Result<(), ServeError> {
-    serve(config, traced).await
+/// Listens on `address`.
+pub async fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(address).await.map_err(|cause| ServeError::Listen { address, cause })
 }
 
 /// Serves `app` until `stop` says how to stop, then stops that way.

@@ -1,8 +1,8 @@
 //! The HTTP API: the whole URL map on one screen, what its handlers share, and who a caller is.
 
 mod admin;
-mod passes;
-mod queue;
+pub(crate) mod passes;
+pub(crate) mod queue;
 
 use crate::config::UnknownRooms;
 use crate::error::ApiError;

@@ -6,7 +6,7 @@ use crate::http::content::JsonBody;
 use crate::pass::PassClaims;
 use anteroom_core::code::ErrorCode;
 use anteroom_core::settings::rfc3339;
-use anteroom_core::units::Millis;
+use anteroom_core::units::{EventId, Generation, Millis, Slot};
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -46,12 +46,22 @@ struct Active<'a> {
 pub async fn verify(State(app): State<Arc<App>>, JsonBody(body): JsonBody<PassBody>) -> Result<Response, ApiError> {
     let pass = body.text()?;
     let inactive = || Ok(personal(StatusCode::OK, &json!({"active": false})));
-    let now = app.rooms.host().clock.now();
-    let Ok(claims) = app.passes.verify(&pass, now) else { return inactive() };
-    let store = &app.rooms.host().store;
-    let open = store.extend_session(&claims.event, claims.generation, claims.slot, Millis(0), now).await?;
-    let Some(Some(ends_at)) = open else { return inactive() };
+    let Ok(claims) = app.passes.verify(&pass, app.rooms.host().clock.now()) else { return inactive() };
+    let Some(ends_at) = session_end(&app, &claims.event, claims.generation, claims.slot).await? else {
+        return inactive();
+    };
     Ok(personal(StatusCode::OK, &Active { active: true, session_expires_at: rfc3339(ends_at), claims: &claims }))
+}
+
+/// When the open session of a slot ends; `None` when none is open.
+pub(crate) async fn session_end(
+    app: &App,
+    event: &EventId,
+    generation: Generation,
+    slot: Slot,
+) -> Result<Option<Millis>, ApiError> {
+    let host = app.rooms.host();
+    Ok(host.store.extend_session(event, generation, slot, Millis(0), host.clock.now()).await?.flatten())
 }
 
 /// Ends a session: its capacity is free at once. A pass that has run out still says whose session it is.
@@ -59,12 +69,17 @@ pub async fn end_session(
     State(app): State<Arc<App>>,
     JsonBody(body): JsonBody<PassBody>,
 ) -> Result<Response, ApiError> {
-    let pass = body.text()?;
+    end(&app, &body.text()?).await?;
+    Ok(personal(StatusCode::OK, &json!({"status": "ended"})))
+}
+
+/// Ends the session that a pass opened, whether or not the pass has run out.
+pub(crate) async fn end(app: &App, pass: &str) -> Result<(), ApiError> {
     let unknown = |_| ApiError::new(ErrorCode::TokenNotFound, "This is not a pass of ours");
-    let claims = app.passes.verify_even_expired(&pass).map_err(unknown)?;
-    let (store, now) = (&app.rooms.host().store, app.rooms.host().clock.now());
-    let ended = store.end_session(&claims.event, claims.generation, claims.slot, now).await?;
+    let claims = app.passes.verify_even_expired(pass).map_err(unknown)?;
+    let host = app.rooms.host();
+    let ended = host.store.end_session(&claims.event, claims.generation, claims.slot, host.clock.now()).await?;
     let outcome = if ended == Some(true) { "ended" } else { "repeated" };
     app.metrics.operation("end_session", outcome).inc();
-    Ok(personal(StatusCode::OK, &json!({"status": "ended"})))
+    Ok(())
 }

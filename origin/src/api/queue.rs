@@ -10,11 +10,12 @@ use crate::room::{Found, Room, View};
 use crate::store::Bound;
 use anteroom_core::admission::{self, Door};
 use anteroom_core::code::ErrorCode;
+use anteroom_core::eta::Eta;
 use anteroom_core::line::{Enter, IdemKey, Join, Joined, Leave, Session, Standing};
-use anteroom_core::settings::rfc3339;
-use anteroom_core::status;
+use anteroom_core::settings::{Settings, rfc3339};
+use anteroom_core::status::{self, StatusReply};
 use anteroom_core::token::WaitingClaims;
-use anteroom_core::units::{EventId, Generation, Identity, Millis, Slot, Ticket};
+use anteroom_core::units::{EventId, Generation, Identity, Millis, Position, Slot, Ticket};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
@@ -62,48 +63,92 @@ pub async fn join(
     let label = label.transpose()?;
     let key = idempotency_key(&headers)?;
     let caller = app.caller(&headers).await?;
+    let place = place(&app, &caller, event, label, key).await?;
+    let eta = place.eta;
+    let reply = JoinReply {
+        waiting_token: &place.token,
+        position_hint: place.position.0,
+        status: if place.ready { "ready" } else { "waiting" },
+        position: place.position.0,
+        eta_sec: eta.map(|eta| eta.sec),
+        eta_low_sec: eta.map(|eta| eta.low_sec),
+        eta_high_sec: eta.map(|eta| eta.high_sec),
+        eta_confidence: eta.map(|eta| eta.confidence),
+        poll_after_ms: place.poll_after_ms,
+        joined_at: rfc3339(place.joined_at),
+    };
+    let mut response = personal(StatusCode::ACCEPTED, &reply);
+    if place.repeated {
+        response.headers_mut().insert(IDEMPOTENCY_CACHED, HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}
+
+/// A place in line, as it is given out.
+pub(crate) struct Place {
+    /// The waiting token.
+    pub token: String,
+    /// Whether its turn is now.
+    pub ready: bool,
+    /// Where it stands; 0 when ready.
+    pub position: Position,
+    /// How long it will take.
+    pub eta: Option<Eta>,
+    /// When to ask for the first time.
+    pub poll_after_ms: u64,
+    /// When it was first given out.
+    pub joined_at: Millis,
+    /// Whether the idempotency key has had it before.
+    pub repeated: bool,
+}
+
+/// Gives a place in the line of `event` to whoever asks, at most as many as the identity may have.
+pub(crate) async fn place(
+    app: &App,
+    caller: &Caller,
+    event: EventId,
+    label: Option<EventId>,
+    key: Option<Uuid>,
+) -> Result<Place, ApiError> {
     let room = match app.rooms.find(&event).await? {
         Found::Room(room) => room,
         Found::None if app.unknown == UnknownRooms::Create => app.rooms.find_or_make(&event).await?,
         Found::None => return Err(no_room()),
     };
-    let view = room.view();
-    let settings = view.settings.clone();
-    drop(view);
-    let identity = match (&caller, &label) {
+    let trusted = room.view().settings.trust_user_id;
+    let identity = match (caller, &label) {
         (Caller::User(identity), _) => Some(identity.clone()),
         (Caller::Edge, Some(label)) => Identity::parse(label.as_str()).ok(),
-        (_, Some(label)) if settings.trust_user_id => Identity::parse(label.as_str()).ok(),
+        (_, Some(label)) if trusted => Identity::parse(label.as_str()).ok(),
         _ => None,
     };
     let idem = match key {
         None => None,
         Some(key) => {
             let fingerprint = format!("join\n{event}\n{}", label.as_ref().map_or("", EventId::as_str));
-            Some(bind(&app, &caller, key, fingerprint, &room).await?.0)
+            Some(bind(app, caller, key, fingerprint, &room).await?.0)
         }
     };
     // A repeat is answered as it was, even when the door has closed since; whether it is one shows in the line.
     if idem.is_none() {
         check_door(&room)?;
     }
-    let authenticated = caller != Caller::Anonymous;
     let placed = room.join(Join { identity: identity.clone(), idem }).await?.ok_or_else(no_room)?;
-    let mut cached = false;
+    let mut repeated = false;
     let (ticket, at_join, joined_at) = match placed.joined {
         Joined::New { ticket, position } => (ticket, position, placed.now),
         Joined::Repeat { ticket, position, joined_at } => {
             app.metrics.idempotency_hit("join").inc();
-            cached = true;
+            repeated = true;
             (ticket, position, joined_at)
         }
         Joined::Duplicate { ticket } => {
             app.metrics.operation("join", "duplicate").inc();
             let error = ApiError::new(ErrorCode::DuplicateRequest, "You already hold a place in this line");
-            return Err(if authenticated {
-                error.with("waiting_token", token(&app, &event, placed.generation, ticket, identity, placed.now))
-            } else {
+            return Err(if *caller == Caller::Anonymous {
                 error
+            } else {
+                error.with("waiting_token", token(app, &event, placed.generation, ticket, identity, placed.now))
             });
         }
         Joined::Conflict => return Err(conflict()),
@@ -116,50 +161,64 @@ pub async fn join(
     let view = room.view();
     // Of a repeat as well: the first answer may have been the same, and nobody is told to wait who need not.
     let ready = matches!(room.standing(&view, Slot(ticket.0), now), Standing::Ready { .. } | Standing::Entered);
-    let position = if ready { anteroom_core::units::Position(0) } else { anteroom_core::units::Position(at_join) };
-    let outcome = if cached {
+    let position = if ready { Position(0) } else { Position(at_join) };
+    let counted = if repeated {
         "repeated"
     } else if ready {
         "ready"
     } else {
         "waiting"
     };
-    app.metrics.operation("join", outcome).inc();
+    app.metrics.operation("join", counted).inc();
     let (eta, poll_after_ms) = status::outlook(position, ticket, &view.around(false), now);
-    let reply = JoinReply {
-        waiting_token: &token(&app, &event, placed.generation, ticket, identity, joined_at),
-        position_hint: position.0,
-        status: if ready { "ready" } else { "waiting" },
-        position: position.0,
-        eta_sec: eta.map(|eta| eta.sec),
-        eta_low_sec: eta.map(|eta| eta.low_sec),
-        eta_high_sec: eta.map(|eta| eta.high_sec),
-        eta_confidence: eta.map(|eta| eta.confidence),
-        poll_after_ms,
-        joined_at: rfc3339(joined_at),
-    };
-    let mut response = personal(StatusCode::ACCEPTED, &reply);
-    if cached {
-        response.headers_mut().insert(IDEMPOTENCY_CACHED, HeaderValue::from_static("true"));
-    }
-    Ok(response)
+    let token = token(app, &event, placed.generation, ticket, identity, joined_at);
+    Ok(Place { token, ready, position, eta, poll_after_ms, joined_at, repeated })
 }
 
 pub async fn status(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> Result<Response, ApiError> {
     let shown = shown_token(&uri, &headers).ok_or_else(not_in_queue)?;
-    let claims = app.keys.verify(&shown).map_err(|_| not_in_queue())?;
-    let room = claimed_room(&app, &claims).await?;
+    Ok(personal(StatusCode::OK, &hear(&app, &shown).await?.reply()?))
+}
+
+/// A holder as heard: who it is, and where it stands.
+pub(crate) struct Heard {
+    /// What the token says.
+    pub claims: WaitingClaims,
+    /// Where it stands.
+    pub standing: Standing,
+    /// When it was heard.
+    pub now: Millis,
+    view: arc_swap::Guard<Arc<View>>,
+    stale: bool,
+}
+
+/// Looks up the place of a waiting token. Every look is the heartbeat of its holder.
+pub(crate) async fn hear(app: &App, shown: &str) -> Result<Heard, ApiError> {
+    let claims = app.keys.verify(shown).map_err(|_| not_in_queue())?;
+    let room = claimed_room(app, &claims).await?;
     let view = room.view();
     let moment = Instant::now();
     let now = room.host().clock.at(moment);
-    let slot = Slot(claims.ticket.0);
     room.heard(claims.generation, claims.ticket, claims.identity.as_ref(), &view);
-    let standing = room.standing(&view, slot, now);
-    let around = view.around(room.is_stale(&view, moment));
-    let position = view.position(slot);
-    let reply = status::reply(standing, position, claims.ticket, claims.waited_ms(now), &around, now)
-        .map_err(|code| refused(code, standing))?;
-    Ok(personal(StatusCode::OK, &reply))
+    let standing = room.standing(&view, Slot(claims.ticket.0), now);
+    let stale = room.is_stale(&view, moment);
+    Ok(Heard { claims, standing, now, view, stale })
+}
+
+impl Heard {
+    /// What the holder is told; an error where the place is no more.
+    pub(crate) fn reply(&self) -> Result<StatusReply<'_>, ApiError> {
+        let Self { claims, standing, now, view, stale } = self;
+        let position = view.position(Slot(claims.ticket.0));
+        let waited_ms = claims.waited_ms(*now);
+        status::reply(*standing, position, claims.ticket, waited_ms, &view.around(*stale), *now)
+            .map_err(|code| refused(code, *standing))
+    }
+
+    /// Settings of the room.
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.view.settings
+    }
 }
 
 #[derive(Deserialize)]
@@ -182,20 +241,53 @@ pub async fn enter(
 ) -> Result<Response, ApiError> {
     let key = idempotency_key(&headers)?;
     let caller = app.caller(&headers).await?;
-    if app.users.is_some() && caller == Caller::Anonymous {
+    let admission = admit(&app, &caller, body.waiting_token.as_deref(), key).await?;
+    let reply = EnterReply {
+        admission: "granted",
+        reservation_token: &admission.pass,
+        ttl_sec: admission.ttl_sec,
+        session_expires_at: rfc3339(admission.ends_at),
+    };
+    let mut response = personal(StatusCode::OK, &reply);
+    if admission.repeated {
+        response.headers_mut().insert(IDEMPOTENCY_CACHED, HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}
+
+/// A turn taken.
+pub(crate) struct Admission {
+    /// The reservation token.
+    pub pass: String,
+    /// How much longer it is good.
+    pub ttl_sec: u64,
+    /// When the session that it opens ends.
+    pub ends_at: Millis,
+    /// Whether the idempotency key has had it before.
+    pub repeated: bool,
+}
+
+/// Takes the turn of a waiting token. However often it is asked for, one turn gives one pass.
+pub(crate) async fn admit(
+    app: &App,
+    caller: &Caller,
+    shown: Option<&str>,
+    key: Option<Uuid>,
+) -> Result<Admission, ApiError> {
+    if app.users.is_some() && *caller == Caller::Anonymous {
         return Err(ApiError::unauthenticated());
     }
-    let shown = body.waiting_token.filter(|text| !text.is_empty()).ok_or_else(missing_token)?;
-    let claims = app.keys.verify(&shown).map_err(|_| not_in_queue())?;
-    if let (Caller::User(caller), Some(holder)) = (&caller, &claims.identity)
+    let shown = shown.filter(|text| !text.is_empty()).ok_or_else(missing_token)?;
+    let claims = app.keys.verify(shown).map_err(|_| not_in_queue())?;
+    if let (Caller::User(caller), Some(holder)) = (caller, &claims.identity)
         && caller != holder
     {
         return Err(ApiError::new(ErrorCode::Forbidden, "This place in line is somebody else's"));
     }
-    let room = claimed_room(&app, &claims).await?;
+    let room = claimed_room(app, &claims).await?;
     let repeated = match key {
         None => false,
-        Some(key) => bind(&app, &caller, key, format!("enter\n{shown}"), &room).await?.1 == Bound::Same,
+        Some(key) => bind(app, caller, key, format!("enter\n{shown}"), &room).await?.1 == Bound::Same,
     };
     let settings = room.view().settings.clone();
     let outcome = room.enter(claims.generation, claims.ticket, &settings).await?.ok_or_else(no_room)?;
@@ -226,18 +318,16 @@ pub async fn enter(
     count(if again { "repeated" } else { "granted" });
     let now = room.host().clock.now();
     let ttl_ms = u64::from(settings.pass_ttl_sec) * 1000;
-    let reply = EnterReply {
-        admission: "granted",
-        reservation_token: &pass(&app, &claims, session, ttl_ms),
-        ttl_sec: session.pass_at.plus(ttl_ms).since(now).div_ceil(1000),
-        session_expires_at: rfc3339(session.ends_at),
-    };
-    let mut response = personal(StatusCode::OK, &reply);
-    if again && repeated {
+    let repeated = again && repeated;
+    if repeated {
         app.metrics.idempotency_hit("enter").inc();
-        response.headers_mut().insert(IDEMPOTENCY_CACHED, HeaderValue::from_static("true"));
     }
-    Ok(response)
+    Ok(Admission {
+        pass: pass(app, &claims, session, ttl_ms),
+        ttl_sec: session.pass_at.plus(ttl_ms).since(now).div_ceil(1000),
+        ends_at: session.ends_at,
+        repeated,
+    })
 }
 
 #[derive(Serialize)]
@@ -264,14 +354,20 @@ pub async fn leave(
                 .ok_or_else(missing_token)?
         }
     };
-    let claims = app.keys.verify(&shown).map_err(|_| not_in_queue())?;
-    let room = claimed_room(&app, &claims).await?;
+    give_up(&app, &shown).await?;
+    Ok(personal(StatusCode::OK, &LeaveReply { status: "left" }))
+}
+
+/// Gives up the place, the turn or the session of a waiting token.
+pub(crate) async fn give_up(app: &App, shown: &str) -> Result<(), ApiError> {
+    let claims = app.keys.verify(shown).map_err(|_| not_in_queue())?;
+    let room = claimed_room(app, &claims).await?;
     match room.leave(claims.generation, claims.ticket).await?.ok_or_else(no_room)? {
         Leave::Unknown => Err(not_in_queue()),
         outcome => {
             let outcome = if outcome == Leave::Left { "left" } else { "repeated" };
             app.metrics.operation("leave", outcome).inc();
-            Ok(personal(StatusCode::OK, &LeaveReply { status: "left" }))
+            Ok(())
         }
     }
 }
@@ -391,18 +487,22 @@ fn shown_token<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<Cow<'a, str>>
     if let Some(token) = bearer(headers) {
         return Some(token.into());
     }
-    let event = query_value(uri, "event_id");
+    cookie(headers, COOKIE, query_value(uri, "event_id").as_deref()).map(Cow::Borrowed)
+}
+
+/// The value of the cookie whose name is `prefix` and `event`, or of the first one of any event.
+pub(crate) fn cookie<'a>(headers: &'a HeaderMap, prefix: &str, event: Option<&str>) -> Option<&'a str> {
     headers
         .get_all(header::COOKIE)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().strip_prefix(COOKIE)?.split_once('='))
-        .find(|(name, _)| event.as_deref().is_none_or(|event| *name == event))
-        .map(|(_, token)| token.into())
+        .filter_map(|pair| pair.trim().strip_prefix(prefix)?.split_once('='))
+        .find(|(name, _)| event.is_none_or(|event| *name == event))
+        .map(|(_, token)| token)
 }
 
-fn query_value<'a>(uri: &'a Uri, name: &str) -> Option<Cow<'a, str>> {
+pub(crate) fn query_value<'a>(uri: &'a Uri, name: &str) -> Option<Cow<'a, str>> {
     let query = uri.query()?;
     url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value)
 }
