@@ -75,10 +75,14 @@ if called > 0 then
   add_to_window(window_key, line.now, { calls = called })
 end
 
-line.level = math.max(0, level - called * cost)
-line.refund = math.max(0, line.refund - refund)
+-- A call that found nobody has spent nothing: bucket and wave are there for the first who may be called.
+if called > 0 or count == 0 then
+  line.refund = math.max(0, line.refund - refund)
+  local level_after = math.max(0, level - called * cost)
+  redis.call('HSET', line_key, 'level', level_after, 'level_at', ARGV[9], 'refund', line.refund, 'wave_at', ARGV[11])
+end
 line.version = line.version + 1
-save_line(line_key, line, { 'serving', 'waiting', 'ready', 'called_total', 'missed_total', 'level', 'refund', 'version' })
-redis.call('HSET', line_key, 'level_at', ARGV[9], 'wave_at', ARGV[11], 'rate', ARGV[12])
+save_line(line_key, line, { 'serving', 'waiting', 'ready', 'called_total', 'missed_total', 'version' })
+redis.call('HSET', line_key, 'rate', ARGV[12])
 redis.call('XTRIM', joins_key, 'MINID', ARGV[13])
 return { 1, called, line.serving }

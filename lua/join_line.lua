@@ -13,13 +13,13 @@
 -- KEYS[8..] idem:<key>: string, one per keyed join of the batch, in its order
 --
 -- ARGV[1] now: ms since the Unix epoch
--- ARGV[2] places_per_user: from 1
+-- ARGV[2] places_per_user: from 0; 0 = the door is closed and only repeats are answered, so there are no 'a' items
 -- ARGV[3] idem_ttl_ms: ms, from 0
 -- ARGV[4] mark_every_ms: ms, from 0
 -- ARGV[5..] items: 'a' count = so many anonymous joins without a key; 'i' identity; 'k' fingerprint; 'b' identity fingerprint = with both
 --
 -- Reply: {0} = no such room. {1, generation, now, serving, waiting, issued before, waiting before, then per item other than 'a':
---   0 = new, the next number | 1, ticket, position, joined_at = repeat | 2, ticket = duplicate | 3 = conflict}
+--   0 = new, the next number | 1, ticket, position, joined_at = repeat | 2, ticket = duplicate | 3 = conflict | 4 = closed}
 -- Cost: O(1) for any number of anonymous joins; O(1) per identified or keyed one (times places_per_user).
 -- Agrees with: core::line::Line::join
 
@@ -27,6 +27,7 @@ local line_key, joins_key, users_key, gone_key, left_key, waves_key, sessions_ke
 local places_per_user, idem_ttl_ms, mark_every_ms = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 -- Stands in the records' own time; Redis may forget them a little later, never sooner.
 local FORGET_AFTER_MS = 10000
+local EXACT_MARKS = 1024
 
 local line = load_line(line_key, { 'base', 'issued', 'serving', 'waiting', 'mark_at' })
 if not line then return { 0 } end
@@ -78,6 +79,10 @@ end
 
 local function join_one(identity, key, fingerprint)
   if key and repeat_of(key, fingerprint) then return end
+  if places_per_user == 0 then
+    reply[#reply + 1] = 4
+    return
+  end
   if identity and duplicate_of(identity) then return end
   line.issued = line.issued + 1
   line.waiting = line.waiting + 1
@@ -107,7 +112,19 @@ while item <= #ARGV do
   end
 end
 
-if line.issued > issued_before and (line.mark_at == 0 or line.now - line.mark_at >= mark_every_ms) then
+-- A mark is due when the youngest is too old, or when positions counted on from it are not the true ones any more. The latter only
+-- while marks are few, and never two within a millisecond.
+local function is_mark_due()
+  local elapsed = line.now - line.mark_at
+  if elapsed >= mark_every_ms then return true end
+  local youngest = redis.call('XREVRANGE', joins_key, '+', '-', 'COUNT', 1)[1]
+  if not youngest then return true end
+  local fields = youngest[2]
+  local strayed = tonumber(fields[4]) + issued_before - tonumber(fields[2]) ~= waiting_before
+  return elapsed > 0 and strayed and redis.call('XLEN', joins_key) < EXACT_MARKS
+end
+
+if line.issued > issued_before and is_mark_due() then
   redis.call('XADD', joins_key, int(line.now) .. '-*', 'i', issued_before, 'w', waiting_before)
   line.mark_at = line.now
 end

@@ -36,7 +36,8 @@ if turn and turn ~= line.epoch then
   return { 2 }
 end
 
--- Who joined before the oldest of the epochs that count began has had all of them to be heard in.
+-- Who joined before the oldest of the epochs that count began has had all of them to be heard in. In the first epochs of a line that
+-- is nobody, except the numbers that a restored line has skipped: those stay gone.
 local oldest
 if turn then
   line.epoch = line.epoch + 1
@@ -49,7 +50,7 @@ if turn then
 else
   oldest = line.epoch + 1 - EPOCHS_PER_TTL
 end
-local old = oldest >= 0 and line[STARTS[oldest % SEEN_RING + 1]] or 0
+local old = line[STARTS[math.max(0, oldest) % SEEN_RING + 1]]
 
 -- Silent: handed out up to `old`, in none of the bitmaps that count.
 local heard = {}

@@ -99,7 +99,8 @@ pub fn reply<'a>(
         ready_for_entry: until.is_some(),
         claim_expires_at: until.map(rfc3339),
         poll_after_ms,
-        total_waiting: around.waiting,
+        // Whoever joined after the host last looked is in line too: nobody is fifth of four.
+        total_waiting: around.waiting.max(position.0),
         as_of: around.as_of,
         stale: around.stale,
     })

@@ -116,7 +116,7 @@ impl Origin {
         let operations = health::routes(move || rooms.is_up(), self.draining.clone(), metrics);
         let open = operations.merge(api::admin(self.app.clone()));
         let open = health::with_fallbacks(open).layer(plumbing);
-        let public = health::refusing_methods(api::public(self.app.clone()).merge(more));
+        let public = health::with_method_fallback(api::public(self.app.clone()).merge(more));
         public.layer(limited).merge(open)
     }
 
@@ -127,7 +127,7 @@ impl Origin {
         }
         self.rooms.finish().await;
         if let Some(memory) = self.memory {
-            let closed = tokio::task::spawn_blocking(move || memory.save()).await;
+            let closed = tokio::task::spawn_blocking(move || memory.close()).await;
             if let Ok(Err(error)) = closed {
                 tracing::error!(%error, "the line was not saved");
             }

@@ -231,10 +231,13 @@ fn free_port() -> u16 {
 fn write_certificates(dir: &TempDir) {
     static MADE: OnceLock<[(&str, String); 3]> = OnceLock::new();
     let files = MADE.get_or_init(|| {
-        use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+        use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
         let key = KeyPair::generate().expect("a key can be made");
         let mut params = CertificateParams::new(Vec::new()).expect("no names are fine");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+        // A name of its own: a certificate whose issuer is called like itself counts as self-signed.
+        params.distinguished_name.push(DnType::CommonName, "Anteroom test authority");
         let ca = params.self_signed(&key).expect("a certificate can be signed");
         let issuer = Issuer::new(params, key);
         let server_key = KeyPair::generate().expect("a key can be made");

@@ -11,8 +11,9 @@ const PRIOR_CALLS: f64 = 3.0;
 const PRIOR_SECS: f64 = 5.0;
 /// Seconds that each person waiting is assumed to have stayed beyond what was seen: a first leaver is no trend.
 const PRIOR_STAY: f64 = 60.0;
-/// How many people coming out the belief counts for that everybody stays for the length of a session.
-const PRIOR_OUT: f64 = 5.0;
+/// How many people coming out the belief counts for that everybody stays for the length of a session: little, for most
+/// are done long before.
+const PRIOR_OUT: f64 = 0.5;
 /// Most that missed turns are believed to add to the rate.
 const MOST_REFUNDED: f64 = 1.25;
 /// Most relative standard deviation of a speed: what is known before anything was seen.

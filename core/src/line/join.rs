@@ -31,7 +31,7 @@ pub struct IdemKey {
 /// What the host's settings say about a batch of joins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JoinLimits {
-    /// Most places per identity, from 1.
+    /// Most places per identity. 0 = the door is closed, to everybody: only repeats are answered.
     pub places_per_user: u64,
     /// How long a repeat is recognised, milliseconds.
     pub idem_ttl_ms: u64,
@@ -65,6 +65,8 @@ pub enum Joined {
     },
     /// The key was used for another request.
     Conflict,
+    /// The door is closed, and this is not a repeat.
+    Closed,
 }
 
 /// What became of a batch, in its order.
@@ -94,11 +96,10 @@ pub(crate) struct IdemRecord {
 
 impl Line {
     /// Hands out the next numbers, in order, to a batch. For each join, in this order of checks: a recorded key answers as it did
-    /// (or conflicts); an identity with all its places answers with the youngest; else a new place. A place counts as held while
+    /// (or conflicts); a closed door turns away; an identity with all its places answers with the youngest; else a new place. A place counts as held while
     /// it waits (silent or not), is ready, or has an open session.
     pub fn join(&mut self, batch: &[Join], limits: JoinLimits, now: Millis) -> JoinBatch {
         let now = self.advance(now);
-        self.idem.retain(|_, record| record.expires_at > now);
         let mark = JoinMark { at: now, issued: self.facts.issued, waiting: self.facts.waiting };
         let joined: Vec<Joined> = batch.iter().map(|join| self.join_one(join, limits, now)).collect();
         if self.facts.issued > mark.issued && self.is_mark_due(&mark, limits) {
@@ -118,11 +119,15 @@ impl Line {
         if let Some(idem) = &join.idem
             && let Some(record) = self.idem.get(&idem.key)
             && record.generation == self.facts.generation
+            && record.expires_at > now
         {
             if record.fingerprint != idem.fingerprint {
                 return Joined::Conflict;
             }
             return Joined::Repeat { ticket: record.ticket, position: record.position, joined_at: record.joined_at };
+        }
+        if limits.places_per_user == 0 {
+            return Joined::Closed;
         }
         if let Some(identity) = &join.identity {
             let mut held = self.users.get(identity).cloned().unwrap_or_default();

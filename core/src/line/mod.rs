@@ -148,6 +148,8 @@ pub struct Line {
     pub(crate) joins: VecDeque<JoinMark>,
     pub(crate) window: Window,
     pub(crate) users: BTreeMap<Identity, Vec<Ticket>>,
+    /// What keys stand for. One that has run out is as good as absent, and dropped when the epoch turns: looking through them at
+    /// every join would make a join the dearer the more there are.
     pub(crate) idem: BTreeMap<String, join::IdemRecord>,
 }
 

@@ -52,6 +52,7 @@ impl Line {
         if epoch != self.facts.epoch {
             return None;
         }
+        self.idem.retain(|_, record| record.expires_at > now);
         self.facts.epoch += 1;
         self.facts.epoch_at = now;
         let ring = self.ring(self.facts.epoch);
@@ -96,5 +97,35 @@ impl Line {
 
     pub(super) const fn ring(&self, epoch: u64) -> usize {
         (epoch % SEEN_RING as u64) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::line::{JoinLimits, Restore};
+    use alloc::vec;
+
+    #[test]
+    fn numbers_skipped_by_a_restore_are_nobodys_place_however_often_the_epoch_turns() {
+        let limits = JoinLimits { places_per_user: 1, idem_ttl_ms: 0, mark_every_ms: 1_000 };
+        let now = Millis(1_700_000_000_000);
+        let known = Restore { generation: Generation(7), known: 3, issued: 1_000, ..Restore::default() };
+        for sweep in [false, true] {
+            let mut line = Line::new(Generation(9), now);
+            assert!(line.restore(&known, now));
+            line.join(&vec![crate::line::Join { identity: None, idem: None }; 2], limits, now);
+            for epoch in 0..8 {
+                assert_eq!(line.facts().waiting, 5, "epoch {epoch}");
+                let mut heard = Heard { generation: Generation(7), ..Heard::default() };
+                heard.bits.set_range(0, 3);
+                heard.bits.set_range(1_000, 1_002);
+                line.hear(&heard, now);
+                line.turn_epoch(epoch, now);
+                if sweep {
+                    line.sweep(now);
+                }
+            }
+        }
     }
 }

@@ -129,7 +129,7 @@ pub(crate) async fn place(
             Some(bind(app, caller, key, fingerprint, &room).await?.0)
         }
     };
-    // A repeat is answered as it was, even when the door has closed since.
+    // A repeat is answered as it was, even when the door has closed since; whether it is one shows in the line.
     if idem.is_none() {
         check_door(&room)?;
     }
@@ -152,11 +152,24 @@ pub(crate) async fn place(
             });
         }
         Joined::Conflict => return Err(conflict()),
+        Joined::Closed => {
+            check_door(&room)?;
+            return Err(ApiError::unavailable("the door has opened this moment"));
+        }
     };
     let now = room.host().clock.now();
     let view = room.view();
-    let ready = !repeated && matches!(room.standing(&view, Slot(ticket.0), now), Standing::Ready { .. });
-    let position = Position(if ready { 0 } else { at_join });
+    // Of a repeat as well: the first answer may have been the same, and nobody is told to wait who need not.
+    let ready = matches!(room.standing(&view, Slot(ticket.0), now), Standing::Ready { .. } | Standing::Entered);
+    let position = if ready { Position(0) } else { Position(at_join) };
+    let counted = if repeated {
+        "repeated"
+    } else if ready {
+        "ready"
+    } else {
+        "waiting"
+    };
+    app.metrics.operation("join", counted).inc();
     let (eta, poll_after_ms) = status::outlook(position, ticket, &view.around(false), now);
     let token = token(app, &event, placed.generation, ticket, identity, joined_at);
     Ok(Place { token, ready, position, eta, poll_after_ms, joined_at, repeated })

@@ -28,7 +28,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     }
 }
 
-/// A JSON body if there is one: absent and empty bodies are `None`, whatever their content type.
+/// A JSON body if there is one: absent and empty bodies are `None`, whatever their content type. It may come as `text/plain`, as what a
+/// page sends while it is being closed does, so use it only where the body alone proves what the sender may do.
 #[derive(Clone, Copy, Debug)]
 pub struct OptionalJsonBody<T>(pub Option<T>);
 
@@ -36,7 +37,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for OptionalJsonBody<T>
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        let content_type = check_content_type(request.headers());
+        let text = essence(request.headers()).is_some_and(|essence| essence.eq_ignore_ascii_case(b"text/plain"));
+        let content_type = if text { Ok(()) } else { check_content_type(request.headers()) };
         let bytes = read_body(request).await?;
         if bytes.is_empty() {
             return Ok(Self(None));
@@ -119,13 +121,18 @@ fn bounded(text: String) -> String {
 
 /// JSON may come without a content type, but not under another one: a form of another site can post those without asking.
 fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
-    let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
-    let essence = value.as_bytes().split(|b| *b == b';').next().unwrap_or_default().trim_ascii();
+    let Some(essence) = essence(headers) else { return Ok(()) };
     let json = essence.eq_ignore_ascii_case(b"application/json")
         || essence.len() > 12
             && essence[..12].eq_ignore_ascii_case(b"application/")
             && essence[essence.len() - 5..].eq_ignore_ascii_case(b"+json");
     if json { Ok(()) } else { Err(ApiError::invalid("Content-Type", "must be application/json")) }
+}
+
+/// The content type without its parameters.
+fn essence(headers: &HeaderMap) -> Option<&[u8]> {
+    let value = headers.get(header::CONTENT_TYPE)?.as_bytes();
+    Some(value.split(|b| *b == b';').next().unwrap_or_default().trim_ascii())
 }
 
 async fn read_body(request: Request) -> Result<Bytes, ApiError> {

@@ -60,11 +60,12 @@ pub fn routes(store: impl StoreHealth, draining: Draining, metrics: Arc<Metrics>
 
 /// Adds the answers for paths and methods that no route has. Call it when all routes are in place, before the layer.
 pub fn with_fallbacks(router: Router) -> Router {
-    refusing_methods(router).fallback(async || ApiError::not_found())
+    with_method_fallback(router.fallback(async || ApiError::not_found()))
 }
 
-/// Adds the answer for methods that a route of `router` does not have: needed for every router before it is merged.
-pub fn refusing_methods(router: Router) -> Router {
+/// Adds the answer for methods that no route has, for routes that are merged into others which have the one for paths: a router
+/// gives it only to the routes it has at that moment.
+pub fn with_method_fallback(router: Router) -> Router {
     router.method_not_allowed_fallback(async || {
         // The router adds `Allow`.
         ApiError::new(ErrorCode::MethodNotAllowed, "This path does not have that method")

@@ -16,8 +16,8 @@ pub use view::View;
 
 use crate::clock::Clock;
 use crate::store::{QueueStore, StoreError, Stored};
-use anteroom_core::admission;
-use anteroom_core::line::{Enter, EnterTerms, Join, Joined, Leave, Standing};
+use anteroom_core::admission::{self, Door};
+use anteroom_core::line::{Enter, EnterTerms, Join, JoinLimits, Joined, Leave, Standing};
 use anteroom_core::settings::Settings;
 use anteroom_core::units::{EventId, Generation, Identity, Millis, Position, Slot, Ticket};
 use arc_swap::ArcSwap;
@@ -27,7 +27,7 @@ use parking_lot::{Mutex, RwLock};
 use replica::Replica;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -67,6 +67,8 @@ pub struct Room {
     identities: Mutex<Identities>,
     /// The life of the store that the line was last seen in.
     store_id: Mutex<Option<String>>,
+    /// Set when the store is another one: nothing known may be taken for read.
+    reread: AtomicBool,
     gauges: Mutex<Gauges>,
     stop: Notify,
 }
@@ -146,8 +148,8 @@ impl Room {
         while pending.recv_many(&mut batch, BATCH).await > 0 {
             let joins: Vec<Join> =
                 batch.iter_mut().map(|pending| std::mem::replace(&mut pending.join, NOBODY)).collect();
-            let limits = admission::join_limits(&self.view().settings);
-            let result = self.host.store.join(&self.event, &joins, limits, self.host.clock.now()).await;
+            let now = self.host.clock.now();
+            let result = self.host.store.join(&self.event, &joins, self.join_limits(now), now).await;
             match result {
                 Ok(Some(done)) => {
                     let fresh = done.joined.iter().filter_map(|joined| match joined {
@@ -181,6 +183,13 @@ impl Room {
                 }
             }
         }
+    }
+
+    /// What joins are limited by at `now`. At a closed door only repeats are answered, which the store alone can tell from newcomers.
+    fn join_limits(&self, now: Millis) -> JoinLimits {
+        let settings = &self.view().settings;
+        let limits = admission::join_limits(settings);
+        if admission::door(settings, now) == Door::Open { limits } else { JoinLimits { places_per_user: 0, ..limits } }
     }
 
     /// Takes a turn.

@@ -53,6 +53,14 @@ impl Room {
         Ok(done.map(|_| rate))
     }
 
+    /// Fills the bucket at the rate that has held until now, so that new settings do not work backwards.
+    pub(super) async fn settle_rate(&self) -> Stored<()> {
+        let settled = |replica: &super::Replica| {
+            admission::set_rate(&replica.facts, &replica.joins, &replica.settings, replica.facts.rate)
+        };
+        self.decide(settled).await.map(drop)
+    }
+
     /// Drops the silent now; answers how many.
     pub async fn sweep(&self) -> Stored<Option<u64>> {
         let mut replica = self.replica.lock().await;

@@ -75,8 +75,8 @@ impl Replica {
         }
     }
 
-    /// Takes in a reading. Settings that cannot be read are an error, and the old ones stay.
-    pub fn absorb(&mut self, reading: Reading) -> Result<(), String> {
+    /// Takes in a reading; `fresh` when it was asked for as if nothing were known. Settings that cannot be read are an error, and the old ones stay.
+    pub fn absorb(&mut self, reading: Reading, fresh: bool) -> Result<(), String> {
         let mut result = Ok(());
         if let Some(json) = reading.settings {
             match parse_settings(&json) {
@@ -91,7 +91,7 @@ impl Replica {
                 Err(problem) => result = Err(problem),
             }
         }
-        if reading.facts.generation != self.facts.generation {
+        if fresh || reading.facts.generation != self.facts.generation {
             self.joins.clear();
             self.track.forget();
             self.predicted = 0;

@@ -5,7 +5,7 @@ use super::replica::Replica;
 use super::{BACKLOG, Host, Room, View};
 use crate::store::{Inventory, Stored};
 use anteroom_core::settings::Settings;
-use anteroom_core::units::EventId;
+use anteroom_core::units::{EventId, Millis};
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,6 +15,9 @@ use tokio::sync::{Notify, mpsc};
 
 /// How often the store is asked for its rooms and its clock.
 const WATCH: Duration = Duration::from_secs(1);
+
+/// How far the clocks of two origins may be apart, which both measure the store's.
+const CLOCKS_APART_MS: u64 = 100;
 
 /// See the module's comment.
 pub struct Rooms {
@@ -83,6 +86,9 @@ impl Rooms {
 
     /// Puts a room's settings and takes them in at once.
     pub async fn put(self: &Arc<Self>, event: &EventId, settings: &str) -> Stored<Arc<Room>> {
+        if let Some(room) = self.get(event.as_str()) {
+            room.settle_rate().await?;
+        }
         self.host.store.put_room(event, settings, self.host.clock.now()).await?;
         self.look(Duration::ZERO).await?;
         let Some(room) = self.get(event.as_str()) else {
@@ -93,9 +99,18 @@ impl Rooms {
     }
 
     /// Deletes a room; whether there was one.
+    ///
+    /// A new room's generation is the second it is made in, and nothing is left of the old one that could say which is taken. So this
+    /// answers only when that second is over: whoever makes the room again after the answer gets a generation that no token is of.
     pub async fn delete(self: &Arc<Self>, event: &EventId) -> Stored<bool> {
+        let generation = match self.find(event).await? {
+            Found::Room(room) => room.view().facts.generation.0,
+            Found::None => 0,
+        };
         let deleted = self.host.store.delete_room(event).await?;
         self.look(Duration::ZERO).await?;
+        let over = Millis((generation + 1) * 1000 + CLOCKS_APART_MS);
+        tokio::time::sleep(Duration::from_millis(over.since(self.host.clock.now()))).await;
         Ok(deleted)
     }
 
@@ -152,8 +167,10 @@ impl Rooms {
                     tracing::info!(%event, "the room was deleted");
                     room.close();
                 }
+            } else if map.contains_key(event) {
+                room.seen_in(&inventory.store_id);
             } else {
-                map.entry(event.clone()).or_insert_with(|| room.clone());
+                map.insert(event.clone(), room.clone());
             }
         }
         for room in fresh_rooms {
@@ -187,6 +204,7 @@ impl Room {
             event,
             host,
             gauges,
+            reread: Default::default(),
             view: ArcSwap::from_pointee(view),
             replica: tokio::sync::Mutex::new(replica),
             hearing: Default::default(),
@@ -213,6 +231,12 @@ impl Room {
     /// Whether the line was last seen in this life of the store.
     fn last_seen_in(&self, store_id: &str) -> bool {
         self.store_id.lock().as_deref() == Some(store_id)
+    }
+
+    /// Another origin has brought the line back in another life of the store.
+    fn seen_in(&self, store_id: &str) {
+        *self.store_id.lock() = Some(store_id.to_owned());
+        self.reread.store(true, Ordering::Relaxed);
     }
 
     /// Stops ticking.

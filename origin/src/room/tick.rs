@@ -4,7 +4,7 @@
 
 use super::replica::Replica;
 use super::{Room, View};
-use crate::store::{StoreError, Stored};
+use crate::store::{Known, StoreError, Stored};
 use anteroom_core::admission::{self, Step};
 use anteroom_core::line::{Call, Called, Restore};
 use std::sync::Arc;
@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 const STEPS: usize = 8;
 /// How often heartbeats are merged, and sessions read.
 const MERGE: Duration = Duration::from_secs(1);
+/// Most identities told to the store at once.
+const USERS: usize = 1_000;
 /// For how long after a loss identities are collected from tokens.
 const COLLECT: Duration = Duration::from_secs(600);
 
@@ -115,12 +117,14 @@ impl Room {
         // Whatever happened through this origin before the reading was asked for is in it.
         let recent: Vec<u64> = self.recent.read().keys().copied().collect();
         let issued = self.issued.load(Ordering::Relaxed).max(self.shown.load(Ordering::Relaxed));
-        let known = replica.known(sessions && replica.settings.capacity.is_some());
+        let mut fresh = self.reread.swap(false, Ordering::Relaxed);
+        let sessions = sessions && replica.settings.capacity.is_some();
+        let known = if fresh { Known { sessions, ..Known::default() } } else { replica.known(sessions) };
         let reading = match self.host.store.read(&self.event, known, self.host.clock.now()).await? {
             Some(reading) => reading,
             None if self.restore_lost(replica).await? => {
-                let known = Default::default();
-                match self.host.store.read(&self.event, known, self.host.clock.now()).await? {
+                fresh = true;
+                match self.host.store.read(&self.event, Known::default(), self.host.clock.now()).await? {
                     Some(reading) => reading,
                     None => return Ok(false),
                 }
@@ -137,7 +141,7 @@ impl Room {
             let settings = replica.settings_json.clone();
             self.host.store.restore(&self.event, &settings, &replica.restore(issued), self.host.clock.now()).await?;
         }
-        if let Err(problem) = replica.absorb(reading) {
+        if let Err(problem) = replica.absorb(reading, fresh) {
             tracing::error!(event = %self.event, problem, "the stored settings cannot be read; the former ones stay");
         }
         self.publish(replica);
@@ -187,8 +191,8 @@ impl Room {
             return Err(error);
         }
         let users = std::mem::take(&mut self.identities.lock().seen);
-        if !users.is_empty() {
-            let known = Restore { generation: facts.generation, users, ..Restore::default() };
+        for users in users.chunks(USERS) {
+            let known = Restore { generation: facts.generation, users: users.to_vec(), ..Restore::default() };
             self.host.store.restore(&self.event, &replica.settings_json, &known, now).await?;
         }
         Ok(())

@@ -35,6 +35,9 @@ pub struct MemoryStore {
     id: String,
     started: (Instant, Millis),
     files: Option<StateDir>,
+    /// Held by whoever replaces or removes the file of a line: two writers would share the file written beside it, and a save under
+    /// way would bring a deleted room back. Taken before a room's own lock.
+    saving: Mutex<()>,
 }
 
 impl MemoryStore {
@@ -70,14 +73,18 @@ impl MemoryStore {
             id: format!("memory-{wall}"),
             started: (Instant::now(), Millis(wall).max(newest)),
             files,
+            saving: Mutex::default(),
         }
     }
 
     /// Writes every room that has changed since it was last written; each file is replaced as a whole. Blocking.
     pub fn save(&self) -> Stored<()> {
         let Some(files) = &self.files else { return Ok(()) };
-        let rooms: Vec<_> = self.rooms.read().iter().map(|(event, room)| (event.clone(), room.clone())).collect();
-        for (event, room) in rooms {
+        for (event, room) in self.all() {
+            let _saving = self.saving.lock();
+            if !self.is_current(&event, &room) {
+                continue;
+            }
             let copy = {
                 let mut room = room.lock();
                 if !room.dirty {
@@ -92,6 +99,35 @@ impl MemoryStore {
             }
         }
         Ok(())
+    }
+
+    /// Saves everything and gives the numbers back that were reserved but not handed out, so that the next start skips none.
+    /// Blocking. The store can be used on.
+    pub fn close(&self) -> Stored<()> {
+        let Some(files) = &self.files else { return Ok(()) };
+        for (event, room) in self.all() {
+            let _saving = self.saving.lock();
+            if !self.is_current(&event, &room) {
+                continue;
+            }
+            let mut room = room.lock();
+            // In this order: a crash in between skips numbers, the other way round it would hand some out twice.
+            files.write(&event, &room)?;
+            room.dirty = false;
+            let (generation, issued) = (room.line.facts().generation, room.line.facts().issued);
+            files.reserve(&event, generation, issued)?;
+            room.reserved = issued;
+        }
+        Ok(())
+    }
+
+    fn all(&self) -> Vec<(EventId, Arc<Mutex<Room>>)> {
+        self.rooms.read().iter().map(|(event, room)| (event.clone(), room.clone())).collect()
+    }
+
+    /// Whether `room` has not been deleted.
+    fn is_current(&self, event: &EventId, room: &Arc<Mutex<Room>>) -> bool {
+        self.room(event).is_some_and(|current| Arc::ptr_eq(&current, room))
     }
 
     fn room(&self, event: &EventId) -> Option<Arc<Mutex<Room>>> {
@@ -163,6 +199,7 @@ impl QueueStore for MemoryStore {
     }
 
     async fn delete_room(&self, event: &EventId) -> Stored<bool> {
+        let _saving = self.saving.lock();
         let removed = self.rooms.write().remove(event);
         if let (Some(_), Some(files)) = (&removed, &self.files) {
             files.remove(event)?;
@@ -172,22 +209,24 @@ impl QueueStore for MemoryStore {
 
     async fn reset(&self, event: &EventId, now: Millis) -> Stored<Option<Generation>> {
         let Some(room) = self.room(event) else { return Ok(None) };
-        let generation = {
-            let mut room = room.lock();
-            let generation = room.line.reset(now);
-            room.reserved = 0;
-            room.dirty = true;
-            generation
-        };
-        // Saved before it is answered: a crash must not bring the old generation back.
-        self.save()?;
+        let _saving = self.saving.lock();
+        let mut room = room.lock();
+        let generation = room.line.reset(now);
+        room.reserved = 0;
+        room.dirty = true;
+        // Saved before anybody can join it: a crash must not bring the old generation back, nor this one's number a second time.
+        if let Some(files) = &self.files {
+            files.write(event, &room)?;
+            room.dirty = false;
+        }
         Ok(Some(generation))
     }
 
     async fn read(&self, event: &EventId, known: Known, now: Millis) -> Stored<Option<Reading>> {
-        self.on(event, |line| line.settle(now))?;
         let Some(room) = self.room(event) else { return Ok(None) };
-        let room = room.lock();
+        let mut room = room.lock();
+        room.dirty = true;
+        room.line.settle(now);
         let (line, facts) = (&room.line, room.line.facts());
         let fresh = facts.generation != known.generation;
         Ok(Some(Reading {

@@ -270,8 +270,12 @@ impl QueueStore for RedisStore {
         let mut arguments =
             arguments(now).number(limits.places_per_user).number(limits.idem_ttl_ms).number(limits.mark_every_ms);
         let mut keys = Vec::new();
+        let closed = limits.places_per_user == 0;
         for run in batch.chunk_by(|a, b| is_anonymous(a) && is_anonymous(b)) {
             let Join { identity, idem } = &run[0];
+            if closed && is_anonymous(&run[0]) {
+                continue;
+            }
             if let Some(idem) = idem {
                 keys.push(room_key(event, &format!("idem:{}", idem.key)));
             }
@@ -293,7 +297,12 @@ impl QueueStore for RedisStore {
         };
         let (mut ticket, mut position) = (reply.number()?, reply.number()?);
         for join in batch {
-            answer.joined.push(match if is_anonymous(join) { 0 } else { reply.number()? } {
+            let outcome = match is_anonymous(join) {
+                true if closed => 4,
+                true => 0,
+                false => reply.number()?,
+            };
+            answer.joined.push(match outcome {
                 0 => {
                     ticket += 1;
                     position += 1;
@@ -306,6 +315,7 @@ impl QueueStore for RedisStore {
                 },
                 2 => Joined::Duplicate { ticket: Ticket(reply.number()?) },
                 3 => Joined::Conflict,
+                4 => Joined::Closed,
                 other => return Err(reply.broken(format_args!("the outcome {other}"))),
             });
         }

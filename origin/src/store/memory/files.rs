@@ -21,11 +21,17 @@ pub(super) struct StateDir {
     _lock: File,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct Saved<T> {
     format: u32,
     #[serde(flatten)]
     content: T,
+}
+
+/// What is read first. The content is then read from the same text: flattened, its maps could not have numbers for keys.
+#[derive(Deserialize)]
+struct Header {
+    format: u32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -100,11 +106,11 @@ impl StateDir {
             Err(error) => return Err(failed(&path, error)),
         };
         let broken = |what: String| StoreError::Broken(format!("{}: {what}", path.display()));
-        let saved: Saved<T> = serde_json::from_slice(&bytes).map_err(|error| broken(error.to_string()))?;
-        if saved.format != FORMAT {
-            return Err(broken(format!("format {} is not {FORMAT}, the one this version reads", saved.format)));
+        let Header { format } = serde_json::from_slice(&bytes).map_err(|error| broken(error.to_string()))?;
+        if format != FORMAT {
+            return Err(broken(format!("format {format} is not {FORMAT}, the one this version reads")));
         }
-        Ok(Some(saved.content))
+        serde_json::from_slice(&bytes).map(Some).map_err(|error| broken(error.to_string()))
     }
 
     fn replace(&self, event: &EventId, suffix: &str, content: &impl Serialize) -> Stored<()> {

@@ -75,3 +75,124 @@ scripts! {
     sweep_silent: ["line", "gone", "left", SEEN[0], SEEN[1], SEEN[2], SEEN[3], SEEN[4], "window", "work:0"], ["now", "epoch"], false;
     trim_line: ["line", "gone", "left", SEEN[0], SEEN[1], SEEN[2], SEEN[3], SEEN[4], "waves"], ["base"], false;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::redis::reply::FACTS;
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    /// A script file: its header without the leading dashes, and what follows.
+    struct Source {
+        header: String,
+        body: String,
+    }
+
+    impl Source {
+        fn read(name: &str) -> Self {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../lua").join(format!("{name}.lua"));
+            let text = fs::read_to_string(path).unwrap();
+            let header = text.lines().take_while(|line| line.starts_with("--"));
+            let header: Vec<&str> = header.map(|line| line.trim_start_matches('-').trim()).collect();
+            let body: Vec<&str> = text.lines().skip(header.len()).collect();
+            Self { header: header.join("\n"), body: body.join("\n") }
+        }
+
+        /// What the header says about `KEYS` or `ARGV`, in order: name, and whether more of the kind may follow.
+        fn declared(&self, table: &str) -> Vec<(String, bool)> {
+            let entries = self.header.lines().filter_map(|line| line.strip_prefix(table)?.strip_prefix('['));
+            entries
+                .enumerate()
+                .map(|(at, entry)| {
+                    let (index, rest) = entry.split_once("] ").unwrap();
+                    let (index, many) = index.strip_suffix("..").map_or((index, false), |index| (index, true));
+                    assert_eq!(index, (at + 1).to_string(), "{table} are numbered in order: {entry}");
+                    let (name, what) = rest.split_once(": ").unwrap_or((rest, ""));
+                    assert!(!what.is_empty(), "{table}[{index}] says what it is: {entry}");
+                    (name.to_owned(), many)
+                })
+                .collect()
+        }
+
+        /// The indices with which the body names `table`.
+        fn used(&self, table: &str) -> BTreeSet<usize> {
+            let opening = format!("{table}[");
+            self.body.split(&opening).skip(1).filter_map(|rest| rest.split_once(']')?.0.parse().ok()).collect()
+        }
+    }
+
+    #[test]
+    fn every_script_is_listed_and_has_the_header_that_its_body_and_its_call_agree_with() {
+        let scripts = Scripts::new();
+        let listed: BTreeSet<String> = scripts.all().iter().map(|script| script.name.to_owned()).collect();
+        let files = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../lua")).unwrap();
+        let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        let mut present: BTreeSet<String> = names.map(|name| name.strip_suffix(".lua").unwrap().to_owned()).collect();
+        assert!(present.remove("room"));
+        assert_eq!(listed, present);
+
+        for script in scripts.all() {
+            let (name, source) = (script.name, Source::read(script.name));
+            let purpose = source.header.split("\n\n").next().unwrap();
+            assert!(purpose.ends_with('.'), "{name}: begins with its purpose");
+            for part in ["Atomic because: ", "Reply: ", "Cost: ", "Agrees with: "] {
+                assert!(source.header.contains(&format!("\n{part}")), "{name}: the header has no {part:?}");
+            }
+
+            let keys = source.declared("KEYS");
+            let fixed = |entries: &[(String, bool)]| -> Vec<String> {
+                // A key with a variable part is not one of the room's own.
+                let own = entries.iter().filter(|(name, many)| !many && !name.contains('<'));
+                own.map(|(name, _)| name.clone()).collect()
+            };
+            assert_eq!(fixed(&keys), script.keys, "{name}: KEYS");
+            let arguments = source.declared("ARGV");
+            assert_eq!(fixed(&arguments), script.args, "{name}: ARGV");
+            let more = [&keys, &arguments].iter().any(|entries| fixed(entries).len() < entries.len());
+            assert_eq!(more, script.more, "{name}: more");
+
+            for (table, declared) in [("KEYS", &keys), ("ARGV", &arguments)] {
+                let used = source.used(table);
+                assert!(used.iter().all(|index| *index <= declared.len()), "{name}: undeclared {table} in {used:?}");
+            }
+            let used = source.used("ARGV");
+            for index in 1..=script.args.len() {
+                // Dispatched by position in a loop where the header says so.
+                assert!(used.contains(&index), "{name}: ARGV[{index}] is not used");
+            }
+            assert!(!source.body.contains("anteroom"), "{name}: keys are given, not made");
+
+            let replies = source.body.split("return { ").skip(1);
+            for status in replies.filter_map(|reply| reply.split([' ', ',']).next()) {
+                let named = status.parse::<u32>().is_err() || source.header.contains(&format!("{{{status}"));
+                assert!(named, "{name}: the header does not name the status {status}");
+            }
+            let agrees = source.header.split("Agrees with: ").nth(1).unwrap();
+            for function in agrees.split("core::line::Line::").skip(1) {
+                let function = function.split([',', '\n']).next().unwrap();
+                let core = Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/src/line");
+                let defined = fs::read_dir(core).unwrap().any(|file| {
+                    fs::read_to_string(file.unwrap().path())
+                        .unwrap_or_default()
+                        .contains(&format!("pub fn {function}("))
+                });
+                assert!(defined, "{name}: core has no Line::{function}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_facts_are_those_of_core_in_the_order_of_the_script() {
+        let room = include_str!("../../../../lua/room.lua");
+        assert!(room.starts_with("#!lua\n"), "Redis checks memory and role before the script runs");
+        let list = room.split("local FACTS = {").nth(1).and_then(|rest| rest.split('}').next()).unwrap();
+        let in_lua: Vec<&str> = list.split('\'').skip(1).step_by(2).collect();
+        let here: Vec<&str> = FACTS.iter().map(|(name, _)| *name).collect();
+        assert_eq!(in_lua, here);
+        let core = serde_json::to_value(anteroom_core::line::Facts::default()).unwrap();
+        let of_core: BTreeSet<&str> = core.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(of_core, here.iter().copied().collect());
+    }
+}
