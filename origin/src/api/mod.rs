@@ -3,6 +3,7 @@
 mod admin;
 pub(crate) mod passes;
 pub(crate) mod queue;
+pub(crate) mod shown;
 
 use crate::config::UnknownRooms;
 use crate::error::ApiError;

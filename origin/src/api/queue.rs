@@ -1,10 +1,10 @@
 //! Join, status, enter, leave, and the public board.
 
+use super::shown::{query_value, waiting_token};
 use super::{App, Caller, no_room, personal};
 use crate::config::UnknownRooms;
 use crate::error::ApiError;
 use crate::http::content::{JsonBody, OptionalJsonBody};
-use crate::identity::bearer;
 use crate::pass::PassClaims;
 use crate::room::{Found, Room, View};
 use crate::store::Bound;
@@ -21,13 +21,10 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 use uuid::Uuid;
 
-/// Names of the cookies that hold waiting tokens: this and the event.
-pub const COOKIE: &str = "__Host-anteroom-wait-";
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const IDEMPOTENCY_CACHED: HeaderName = HeaderName::from_static("x-idempotency-cached");
 const EXPIRED: &str = "This place in line is over: not heard from in time, the turn missed, or waited past the limit";
@@ -176,7 +173,7 @@ pub(crate) async fn place(
 }
 
 pub async fn status(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> Result<Response, ApiError> {
-    let shown = shown_token(&uri, &headers).ok_or_else(not_in_queue)?;
+    let shown = waiting_token(&uri, &headers).ok_or_else(not_in_queue)?;
     Ok(personal(StatusCode::OK, &hear(&app, &shown).await?.reply()?))
 }
 
@@ -343,7 +340,7 @@ pub async fn leave(
     uri: Uri,
     request: axum::extract::Request,
 ) -> Result<Response, ApiError> {
-    let shown = match shown_token(&uri, &headers) {
+    let shown = match waiting_token(&uri, &headers) {
         Some(shown) => shown.into_owned(),
         None => {
             let body = <OptionalJsonBody<TokenBody> as axum::extract::FromRequest<()>>::from_request(request, &());
@@ -477,34 +474,6 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<Uuid>, ApiError> {
         Some(key) => Ok(Some(key)),
         None => Err(ApiError::new(ErrorCode::InvalidIdempotencyKey, "Idempotency-Key must be a UUID")),
     }
-}
-
-/// The waiting token that a request shows: in the query, as bearer, or in the cookie of the event (or the only one).
-fn shown_token<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<Cow<'a, str>> {
-    if let Some(token) = query_value(uri, "token").filter(|token| !token.is_empty()) {
-        return Some(token);
-    }
-    if let Some(token) = bearer(headers) {
-        return Some(token.into());
-    }
-    cookie(headers, COOKIE, query_value(uri, "event_id").as_deref()).map(Cow::Borrowed)
-}
-
-/// The value of the cookie whose name is `prefix` and `event`, or of the first one of any event.
-pub(crate) fn cookie<'a>(headers: &'a HeaderMap, prefix: &str, event: Option<&str>) -> Option<&'a str> {
-    headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().strip_prefix(prefix)?.split_once('='))
-        .find(|(name, _)| event.is_none_or(|event| *name == event))
-        .map(|(_, token)| token)
-}
-
-pub(crate) fn query_value<'a>(uri: &'a Uri, name: &str) -> Option<Cow<'a, str>> {
-    let query = uri.query()?;
-    url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value)
 }
 
 fn refused(code: ErrorCode, standing: Standing) -> ApiError {

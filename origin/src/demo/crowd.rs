@@ -1,7 +1,7 @@
 //! Simulated people, so that somebody who tries the demo alone has a line to wait in.
 //!
-//! They use the functions behind the JSON API, do as they are told, and are as unreliable as people are: some leave, some
-//! fall silent, some do not come when called.
+//! They use the functions behind the JSON API, do as they are told, and are as unreliable as people are: some leave,
+//! some fall silent, some do not come when called.
 
 use crate::api::{App, Caller, passes, queue};
 use crate::error::ApiError;

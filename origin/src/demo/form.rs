@@ -9,8 +9,8 @@ use axum::http::{HeaderMap, Uri, header};
 /// Longest form, bytes.
 const FORM_MAX: usize = 16 * 1024;
 
-/// The fields of a form that one of our own pages has posted. Others are refused: a browser sends our cookies along with
-/// what another site makes it post.
+/// The fields of a form that one of our own pages has posted. Others are refused: a browser sends our cookies along
+/// with what another site makes it post.
 pub struct OwnForm(Bytes);
 
 impl OwnForm {

@@ -29,7 +29,7 @@ impl fmt::Display for Greeting<'_> {
         match options.people {
             Some(people) => writeln!(
                 f,
-                "  The others   about {people} simulated people in line (--people N for more or fewer, --no-crowd for none)"
+                "  The others   about {people} simulated people in line (change it with --people N or --no-crowd)"
             )?,
             None => writeln!(f, "  The others   none: whoever comes first goes straight in")?,
         }

@@ -1,9 +1,10 @@
 //! `anteroom demo`: a waiting room to try, with pages, in front of a shop that sells nothing.
 //!
-//! In scope: one room on the embedded store, its pages, simulated people to wait behind, and what is printed at the start.
+//! In scope: one room on the embedded store, its pages, simulated people to wait behind, and what is printed at the
+//! start.
 //!
-//! Out of scope: every rule. Pages and simulated people join, ask, enter and leave through the functions behind the JSON
-//! API, so what they show is what any client gets.
+//! Out of scope: every rule. Pages and simulated people join, ask, enter and leave through the functions behind the
+//! JSON API, so what they show is what any client gets.
 
 mod crowd;
 mod form;

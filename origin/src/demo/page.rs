@@ -1,5 +1,5 @@
-//! Pages as they go over the wire: rendered from templates with everything inline, never cached, and allowed nothing but
-//! what they bring along.
+//! Pages as they go over the wire: rendered from templates with everything inline, never cached, and allowed nothing
+//! but what they bring along.
 
 use super::words::Words;
 use crate::error::ApiError;

@@ -1,13 +1,14 @@
 //! The pages' routes: a start, a place to wait, a shop behind it. Everything that changes something is a form that is
 //! posted and then leads to a page, so it works without a script, and a reload repeats nothing.
 //!
-//! A place is carried in a cookie. Where the browser keeps none, it is carried in the address and in the forms: a person
-//! whose cookies are blocked waits like everybody else.
+//! A place is carried in a cookie. Where the browser keeps none, it is carried in the address and in the forms: a
+//! person whose cookies are blocked waits like everybody else.
 
 use super::Demo;
 use super::form::OwnForm;
 use super::words::{clock, grouped};
-use crate::api::queue::{self, Heard, query_value};
+use crate::api::queue::{self, Heard};
+use crate::api::shown::{self, query_value};
 use crate::api::{Caller, passes};
 use crate::error::ApiError;
 use anteroom_core::code::ErrorCode;
@@ -54,7 +55,7 @@ struct Carried {
 impl Carried {
     /// The token in a form or an address, if there is one; otherwise the one in the cookie.
     fn find(given: Option<String>, headers: &HeaderMap, cookie: &str, demo: &Demo) -> Option<Self> {
-        let kept = queue::cookie(headers, cookie, Some(demo.event.as_str()));
+        let kept = shown::cookie(headers, cookie, Some(demo.event.as_str()));
         match given {
             Some(token) => Some(Self { by_hand: kept != Some(&token), token }),
             None => kept.map(|token| Self { token: token.to_owned(), by_hand: false }),
@@ -71,7 +72,7 @@ impl Carried {
         if self.by_hand {
             return response;
         }
-        let response = with_cookie(response, demo, queue::COOKIE, "", 0);
+        let response = with_cookie(response, demo, shown::COOKIE, "", 0);
         with_cookie(response, demo, SESSION_COOKIE, "", 0)
     }
 
@@ -101,7 +102,7 @@ async fn home(State(demo): Shared, headers: HeaderMap, uri: Uri) -> Response {
             Some(pass) => session(&demo, &pass.token).await?.is_some(),
             None => false,
         };
-        let place = match Carried::find(None, &headers, queue::COOKIE, &demo) {
+        let place = match Carried::find(None, &headers, shown::COOKIE, &demo) {
             Some(carried) => is_live(&demo, &carried.token).await,
             None => false,
         };
@@ -126,11 +127,12 @@ async fn home(State(demo): Shared, headers: HeaderMap, uri: Uri) -> Response {
     show.await.unwrap_or_else(|error| demo.pages.show_error(error))
 }
 
-/// Gives a place, unless the browser has one that is still good. The key in the form makes a second click the same place.
+/// Gives a place, unless the browser has one that is still good. The key in the form makes a second click the same
+/// place.
 async fn join(State(demo): Shared, headers: HeaderMap, form: Result<OwnForm, ApiError>) -> Response {
     let give = async {
         let form = form?;
-        if let Some(carried) = Carried::find(form.field("token"), &headers, queue::COOKIE, &demo)
+        if let Some(carried) = Carried::find(form.field("token"), &headers, shown::COOKIE, &demo)
             && is_live(&demo, &carried.token).await
         {
             return Ok(see_other(&carried.back_to("/wait", "token")));
@@ -140,7 +142,7 @@ async fn join(State(demo): Shared, headers: HeaderMap, form: Result<OwnForm, Api
         let max_age = u64::from(demo.app.room(&demo.event).await?.view().settings.max_wait_min) * 60;
         // The address is for browsers that do not keep the cookie; with those that do, the page takes it out again.
         let carried = Carried { token: place.token, by_hand: true };
-        Ok(with_cookie(see_other(&carried.back_to("/wait", "token")), &demo, queue::COOKIE, &carried.token, max_age))
+        Ok(with_cookie(see_other(&carried.back_to("/wait", "token")), &demo, shown::COOKIE, &carried.token, max_age))
     };
     give.await.unwrap_or_else(|error| demo.pages.show_error(error))
 }
@@ -148,7 +150,7 @@ async fn join(State(demo): Shared, headers: HeaderMap, form: Result<OwnForm, Api
 async fn wait(State(demo): Shared, headers: HeaderMap, uri: Uri) -> Response {
     let given = query(&uri, "token");
     let in_address = given.is_some();
-    let Some(carried) = Carried::find(given, &headers, queue::COOKIE, &demo) else { return see_other("/") };
+    let Some(carried) = Carried::find(given, &headers, shown::COOKIE, &demo) else { return see_other("/") };
     if in_address && !carried.by_hand {
         return see_other("/wait");
     }
@@ -264,7 +266,7 @@ async fn enter(State(demo): Shared, headers: HeaderMap, form: Result<OwnForm, Ap
     let take = async {
         let form = form?;
         let missing = || ApiError::new(ErrorCode::MissingToken, "There is no place in line to enter from");
-        let carried = Carried::find(form.field("token"), &headers, queue::COOKIE, &demo).ok_or_else(missing)?;
+        let carried = Carried::find(form.field("token"), &headers, shown::COOKIE, &demo).ok_or_else(missing)?;
         match queue::admit(&demo.app, &Caller::Anonymous, Some(&carried.token), None).await {
             Ok(admission) => {
                 let left = admission.ends_at.since(demo.app.rooms.host().clock.now()).div_ceil(1000);
@@ -285,7 +287,7 @@ async fn enter(State(demo): Shared, headers: HeaderMap, form: Result<OwnForm, Ap
 async fn leave(State(demo): Shared, headers: HeaderMap, form: Result<OwnForm, ApiError>) -> Response {
     let give_up = async {
         let form = form?;
-        let Some(carried) = Carried::find(form.field("token"), &headers, queue::COOKIE, &demo) else {
+        let Some(carried) = Carried::find(form.field("token"), &headers, shown::COOKIE, &demo) else {
             return Ok(see_other("/"));
         };
         match queue::give_up(&demo.app, &carried.token).await {
@@ -327,8 +329,9 @@ async fn done(State(demo): Shared, headers: HeaderMap, form: Result<OwnForm, Api
     end.await.unwrap_or_else(|error| demo.pages.show_error(error))
 }
 
-/// When the session ends that a pass for this event has opened. The pass itself runs out soon after it is given, as it is
-/// passed around; in the cookie it only says which session is meant, and whether that is open is for the store to say.
+/// When the session ends that a pass for this event has opened. The pass itself runs out soon after it is given, as
+/// it is passed around; in the cookie it only says which session is meant, and whether that is open is for the store
+/// to say.
 async fn session(demo: &Demo, pass: &str) -> Result<Option<Millis>, ApiError> {
     match demo.app.passes.verify_even_expired(pass) {
         Ok(claims) if claims.event == demo.event => {

@@ -7,7 +7,8 @@
   const lang = document.documentElement.lang;
   const grouped = new Intl.NumberFormat(lang);
   const plural = new Intl.PluralRules(lang);
-  const say = (text, n) => (text.other ? text[plural.select(n)] ?? text.other : text).replace("{n}", grouped.format(n));
+  const form = (text, n) => (text.other ? text[plural.select(n)] ?? text.other : text);
+  const say = (text, n) => form(text, n).replace("{n}", grouped.format(n));
   const put = (id, text) => { if ($(id).textContent !== text) $(id).textContent = text; };
   const clock = (sec) => `${Math.floor(sec / 60)}:${String(sec % 60).padStart(2, "0")}`;
   const page = $("page");
@@ -16,7 +17,7 @@
   // What a reload must not undo: the position never goes up, the progress never goes back.
   const memory = {
     get: () => { try { return JSON.parse(sessionStorage.getItem(live.key)) ?? {}; } catch { return {}; } },
-    set: (value) => { try { sessionStorage.setItem(live.key, JSON.stringify(value)); } catch { /* then it is not kept */ } },
+    set: (all) => { try { sessionStorage.setItem(live.key, JSON.stringify(all)); } catch { /* Not kept, then. */ } },
   };
   let { of = 0, best = Infinity } = memory.get();
   of = Math.max(of, live.of);
