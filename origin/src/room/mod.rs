@@ -5,6 +5,7 @@
 mod gauges;
 mod hearing;
 mod operate;
+mod recent;
 mod replica;
 mod rooms;
 mod tick;
@@ -23,11 +24,11 @@ use anteroom_core::units::{EventId, Generation, Identity, Millis, Position, Slot
 use arc_swap::ArcSwap;
 use gauges::Gauges;
 use hearing::Hearing;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
+use recent::Recent;
 use replica::Replica;
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -60,9 +61,8 @@ pub struct Room {
     issued: AtomicU64,
     /// Highest ticket shown in a token.
     shown: AtomicU64,
-    /// Where slots stand that entered or left through this origin since the view was made.
-    recent: RwLock<HashMap<u64, Standing>>,
-    recent_len: AtomicUsize,
+    /// What happened through this origin since the last reading.
+    recent: Recent,
     /// Identities shown in tokens since the store lost the line, until when they are collected.
     identities: Mutex<Identities>,
     /// The life of the store that the line was last seen in.
@@ -113,10 +113,8 @@ impl Room {
 
     /// Where a slot stands, what happened through this origin since the last tick included.
     pub fn standing(&self, view: &View, slot: Slot, now: Millis) -> Standing {
-        if self.recent_len.load(Ordering::Acquire) > 0
-            && let Some(standing) = self.recent.read().get(&slot.0)
-        {
-            return *standing;
+        if let Some(standing) = self.recent.standing(slot) {
+            return standing;
         }
         view.standing(slot, now)
     }
@@ -200,8 +198,8 @@ impl Room {
             pass_ttl_ms: u64::from(settings.pass_ttl_sec) * 1000,
         };
         let result = self.host.store.enter(&self.event, generation, slot, terms, self.host.clock.now()).await?;
-        if let Some(Enter::Entered(_) | Enter::Again(_)) = result {
-            self.note_recent(slot, Standing::Entered);
+        if let Some(Enter::Entered(session) | Enter::Again(session)) = result {
+            self.recent.entered(slot, session);
         }
         Ok(result)
     }
@@ -214,15 +212,9 @@ impl Room {
         if let Some(Leave::Left) = result
             && before != Standing::Entered
         {
-            self.note_recent(slot, Standing::Left);
+            self.recent.left(slot);
         }
         Ok(result)
-    }
-
-    fn note_recent(&self, slot: Slot, standing: Standing) {
-        let mut recent = self.recent.write();
-        recent.insert(slot.0, standing);
-        self.recent_len.store(recent.len(), Ordering::Release);
     }
 
     /// The position of a place just joined: live ones up to it, by the view where that is newer.
