@@ -147,7 +147,8 @@ impl Room {
             let joins: Vec<Join> =
                 batch.iter_mut().map(|pending| std::mem::replace(&mut pending.join, NOBODY)).collect();
             let now = self.host.clock.now();
-            let result = self.host.store.join(&self.event, &joins, self.join_limits(now), now).await;
+            let limits = self.join_limits(now);
+            let result = self.on_line(|| self.host.store.join(&self.event, &joins, limits, now)).await;
             match result {
                 Ok(Some(done)) => {
                     let fresh = done.joined.iter().filter_map(|joined| match joined {
@@ -183,6 +184,18 @@ impl Room {
         }
     }
 
+    /// Takes a step on the line. A line that the store has lost is brought back first: nobody is told that there is no such room.
+    async fn on_line<T, F>(&self, step: impl Fn() -> F) -> Stored<Option<T>>
+    where
+        F: Future<Output = Stored<Option<T>>>,
+    {
+        let done = step().await?;
+        if done.is_some() || !self.refresh().await? {
+            return Ok(done);
+        }
+        step().await
+    }
+
     /// What joins are limited by at `now`. At a closed door only repeats are answered, which the store alone can tell from newcomers.
     fn join_limits(&self, now: Millis) -> JoinLimits {
         let settings = &self.view().settings;
@@ -197,7 +210,8 @@ impl Room {
             session_ms: u64::from(settings.session_sec) * 1000,
             pass_ttl_ms: u64::from(settings.pass_ttl_sec) * 1000,
         };
-        let result = self.host.store.enter(&self.event, generation, slot, terms, self.host.clock.now()).await?;
+        let now = self.host.clock.now();
+        let result = self.on_line(|| self.host.store.enter(&self.event, generation, slot, terms, now)).await?;
         if let Some(Enter::Entered(session) | Enter::Again(session)) = result {
             self.recent.entered(slot, session);
         }
@@ -207,8 +221,9 @@ impl Room {
     /// Gives up a place, a turn or a session.
     pub async fn leave(&self, generation: Generation, ticket: Ticket) -> Stored<Option<Leave>> {
         let slot = Slot(ticket.0);
-        let before = self.standing(&self.view(), slot, self.host.clock.now());
-        let result = self.host.store.leave(&self.event, generation, slot, self.host.clock.now()).await?;
+        let now = self.host.clock.now();
+        let before = self.standing(&self.view(), slot, now);
+        let result = self.on_line(|| self.host.store.leave(&self.event, generation, slot, now)).await?;
         if let Some(Leave::Left) = result
             && before != Standing::Entered
         {

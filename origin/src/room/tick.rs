@@ -182,11 +182,16 @@ impl Room {
     pub(super) async fn merge_heartbeats(&self, replica: &Replica) -> Stored<()> {
         let facts = &replica.facts;
         let now = self.host.clock.now();
-        if let Some(heard) = self.hearing.take(facts.generation, facts.base, facts.issued)
-            && let Err(error) = self.host.store.hear(&self.event, &heard, now).await
-        {
-            self.hearing.put_back(&heard);
-            return Err(error);
+        if let Some(heard) = self.hearing.take(facts.generation, facts.base, facts.issued) {
+            match self.host.store.hear(&self.event, &heard, now).await {
+                Ok(Some(_)) => {}
+                // Lost, perhaps: they count once it is back.
+                Ok(None) => self.hearing.put_back(&heard),
+                Err(error) => {
+                    self.hearing.put_back(&heard);
+                    return Err(error);
+                }
+            }
         }
         let users = std::mem::take(&mut self.identities.lock().seen);
         for users in users.chunks(USERS) {
