@@ -5,6 +5,7 @@
 mod gauges;
 mod hearing;
 mod operate;
+mod recent;
 mod replica;
 mod rooms;
 mod tick;
@@ -23,11 +24,11 @@ use anteroom_core::units::{EventId, Generation, Identity, Millis, Position, Slot
 use arc_swap::ArcSwap;
 use gauges::Gauges;
 use hearing::Hearing;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
+use recent::Recent;
 use replica::Replica;
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -60,9 +61,8 @@ pub struct Room {
     issued: AtomicU64,
     /// Highest ticket shown in a token.
     shown: AtomicU64,
-    /// Where slots stand that entered or left through this origin since the view was made.
-    recent: RwLock<HashMap<u64, Standing>>,
-    recent_len: AtomicUsize,
+    /// What happened through this origin since the last reading.
+    recent: Recent,
     /// Identities shown in tokens since the store lost the line, until when they are collected.
     identities: Mutex<Identities>,
     /// The life of the store that the line was last seen in.
@@ -113,10 +113,8 @@ impl Room {
 
     /// Where a slot stands, what happened through this origin since the last tick included.
     pub fn standing(&self, view: &View, slot: Slot, now: Millis) -> Standing {
-        if self.recent_len.load(Ordering::Acquire) > 0
-            && let Some(standing) = self.recent.read().get(&slot.0)
-        {
-            return *standing;
+        if let Some(standing) = self.recent.standing(slot) {
+            return standing;
         }
         view.standing(slot, now)
     }
@@ -149,7 +147,8 @@ impl Room {
             let joins: Vec<Join> =
                 batch.iter_mut().map(|pending| std::mem::replace(&mut pending.join, NOBODY)).collect();
             let now = self.host.clock.now();
-            let result = self.host.store.join(&self.event, &joins, self.join_limits(now), now).await;
+            let limits = self.join_limits(now);
+            let result = self.on_line(|| self.host.store.join(&self.event, &joins, limits, now)).await;
             match result {
                 Ok(Some(done)) => {
                     let fresh = done.joined.iter().filter_map(|joined| match joined {
@@ -185,6 +184,18 @@ impl Room {
         }
     }
 
+    /// Takes a step on the line. A line that the store has lost is brought back first: nobody is told that there is no such room.
+    async fn on_line<T, F>(&self, step: impl Fn() -> F) -> Stored<Option<T>>
+    where
+        F: Future<Output = Stored<Option<T>>>,
+    {
+        let done = step().await?;
+        if done.is_some() || !self.refresh().await? {
+            return Ok(done);
+        }
+        step().await
+    }
+
     /// What joins are limited by at `now`. At a closed door only repeats are answered, which the store alone can tell from newcomers.
     fn join_limits(&self, now: Millis) -> JoinLimits {
         let settings = &self.view().settings;
@@ -199,9 +210,10 @@ impl Room {
             session_ms: u64::from(settings.session_sec) * 1000,
             pass_ttl_ms: u64::from(settings.pass_ttl_sec) * 1000,
         };
-        let result = self.host.store.enter(&self.event, generation, slot, terms, self.host.clock.now()).await?;
-        if let Some(Enter::Entered(_) | Enter::Again(_)) = result {
-            self.note_recent(slot, Standing::Entered);
+        let now = self.host.clock.now();
+        let result = self.on_line(|| self.host.store.enter(&self.event, generation, slot, terms, now)).await?;
+        if let Some(Enter::Entered(session) | Enter::Again(session)) = result {
+            self.recent.entered(slot, session);
         }
         Ok(result)
     }
@@ -209,20 +221,15 @@ impl Room {
     /// Gives up a place, a turn or a session.
     pub async fn leave(&self, generation: Generation, ticket: Ticket) -> Stored<Option<Leave>> {
         let slot = Slot(ticket.0);
-        let before = self.standing(&self.view(), slot, self.host.clock.now());
-        let result = self.host.store.leave(&self.event, generation, slot, self.host.clock.now()).await?;
+        let now = self.host.clock.now();
+        let before = self.standing(&self.view(), slot, now);
+        let result = self.on_line(|| self.host.store.leave(&self.event, generation, slot, now)).await?;
         if let Some(Leave::Left) = result
             && before != Standing::Entered
         {
-            self.note_recent(slot, Standing::Left);
+            self.recent.left(slot);
         }
         Ok(result)
-    }
-
-    fn note_recent(&self, slot: Slot, standing: Standing) {
-        let mut recent = self.recent.write();
-        recent.insert(slot.0, standing);
-        self.recent_len.store(recent.len(), Ordering::Release);
     }
 
     /// The position of a place just joined: live ones up to it, by the view where that is newer.

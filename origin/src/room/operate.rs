@@ -64,6 +64,9 @@ impl Room {
     /// Drops the silent now; answers how many.
     pub async fn sweep(&self) -> Stored<Option<u64>> {
         let mut replica = self.replica.lock().await;
+        if !self.read(&mut replica, false).await? {
+            return Ok(None);
+        }
         self.merge_heartbeats(&replica).await?;
         let dropped = self.host.store.sweep(&self.event, self.host.clock.now()).await?;
         self.read(&mut replica, false).await?;
@@ -73,6 +76,9 @@ impl Room {
     /// Starts the next generation.
     pub async fn reset(&self) -> Stored<Option<Generation>> {
         let mut replica = self.replica.lock().await;
+        if !self.read(&mut replica, false).await? {
+            return Ok(None);
+        }
         let generation = self.host.store.reset(&self.event, self.host.clock.now()).await?;
         self.read(&mut replica, false).await?;
         Ok(generation)

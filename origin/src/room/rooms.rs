@@ -212,7 +212,6 @@ impl Room {
             issued: Default::default(),
             shown: Default::default(),
             recent: Default::default(),
-            recent_len: Default::default(),
             identities: Default::default(),
             store_id: parking_lot::Mutex::new(Some(store_id.to_owned())),
             stop: Notify::new(),

@@ -115,7 +115,7 @@ impl Room {
     /// Reads what changed and publishes it. `false`: the room is no more.
     pub(super) async fn read(&self, replica: &mut Replica, sessions: bool) -> Stored<bool> {
         // Whatever happened through this origin before the reading was asked for is in it.
-        let recent: Vec<u64> = self.recent.read().keys().copied().collect();
+        let before = self.recent.before();
         let issued = self.issued.load(Ordering::Relaxed).max(self.shown.load(Ordering::Relaxed));
         let mut fresh = self.reread.swap(false, Ordering::Relaxed);
         let sessions = sessions && replica.settings.capacity.is_some();
@@ -124,7 +124,8 @@ impl Room {
             Some(reading) => reading,
             None if self.restore_lost(replica).await? => {
                 fresh = true;
-                match self.host.store.read(&self.event, Known::default(), self.host.clock.now()).await? {
+                let known = Known { sessions, ..Known::default() };
+                match self.host.store.read(&self.event, known, self.host.clock.now()).await? {
                     Some(reading) => reading,
                     None => return Ok(false),
                 }
@@ -145,11 +146,7 @@ impl Room {
             tracing::error!(event = %self.event, problem, "the stored settings cannot be read; the former ones stay");
         }
         self.publish(replica);
-        let mut own = self.recent.write();
-        recent.iter().for_each(|slot| {
-            own.remove(slot);
-        });
-        self.recent_len.store(own.len(), Ordering::Release);
+        self.recent.forget(&before, sessions || replica.settings.capacity.is_none());
         Ok(true)
     }
 
@@ -170,7 +167,8 @@ impl Room {
             return Ok(false);
         }
         let high = self.issued.load(Ordering::Relaxed).max(self.shown.load(Ordering::Relaxed));
-        let known = replica.restore(high);
+        let mut known = replica.restore(high);
+        self.recent.add_to(&mut known);
         let restored =
             self.host.store.restore(&self.event, &replica.settings_json, &known, self.host.clock.now()).await?;
         tracing::warn!(event = %self.event, restored, issued = known.issued, serving = known.serving,
@@ -184,11 +182,16 @@ impl Room {
     pub(super) async fn merge_heartbeats(&self, replica: &Replica) -> Stored<()> {
         let facts = &replica.facts;
         let now = self.host.clock.now();
-        if let Some(heard) = self.hearing.take(facts.generation, facts.base, facts.issued)
-            && let Err(error) = self.host.store.hear(&self.event, &heard, now).await
-        {
-            self.hearing.put_back(&heard);
-            return Err(error);
+        if let Some(heard) = self.hearing.take(facts.generation, facts.base, facts.issued) {
+            match self.host.store.hear(&self.event, &heard, now).await {
+                Ok(Some(_)) => {}
+                // Lost, perhaps: they count once it is back.
+                Ok(None) => self.hearing.put_back(&heard),
+                Err(error) => {
+                    self.hearing.put_back(&heard);
+                    return Err(error);
+                }
+            }
         }
         let users = std::mem::take(&mut self.identities.lock().seen);
         for users in users.chunks(USERS) {
