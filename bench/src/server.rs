@@ -1,9 +1,8 @@
 //! An `anteroom serve` of our own, and its admin API.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
 use crate::{
@@ -26,12 +25,10 @@ impl Server {
         let address = free_address()?;
         let url = format!("http://{address}");
         let admin_token = random_hex();
-        let key = write_pass_key(directory)?;
         let mut variables = vec![
             ("ANTEROOM_LISTEN", address.to_string()),
             ("ANTEROOM_SECRET", random_hex()),
             ("ANTEROOM_ADMIN_TOKEN", admin_token.clone()),
-            ("ANTEROOM_PASS_KEY_FILE", key.display().to_string()),
             ("ANTEROOM_RATE_PER_SEC", "0".to_owned()),
             ("ANTEROOM_TICK_MS", "250".to_owned()),
         ];
@@ -117,16 +114,4 @@ impl Admin {
 
 fn random_hex() -> String {
     format!("{:032x}{:032x}", fastrand::u128(..), fastrand::u128(..))
-}
-
-/// A throw-away Ed25519 key in PKCS#8 PEM (RFC 8410: a fixed prefix and 32 random bytes).
-fn write_pass_key(directory: &Path) -> Result<PathBuf> {
-    const PREFIX: [u8; 16] =
-        [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
-    let mut der = PREFIX.to_vec();
-    der.extend(std::iter::repeat_with(|| fastrand::u8(..)).take(32));
-    let path = directory.join(format!("pass-{:08x}.pem", fastrand::u32(..)));
-    let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(der));
-    std::fs::write(&path, pem).with_context(|| path.display().to_string())?;
-    Ok(path)
 }
