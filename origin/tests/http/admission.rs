@@ -19,6 +19,7 @@ on_both_stores!(
     a_hundred_ghosts_at_the_head_cost_the_living_nothing,
     who_polls_is_never_dropped_and_who_comes_back_in_time_has_the_place,
     changed_settings_leave_the_running_line_alone,
+    an_idle_a_held_and_a_deleted_room_hold_up_no_other,
     an_unknown_event_is_refused_or_made_as_configured,
 );
 
@@ -262,6 +263,21 @@ async fn changed_settings_leave_the_running_line_alone(store: Store) {
     assert_eq!(site.status(&tokens[2]).await.ok(200)["position"], 1);
     site.put("sale", json!({"capacity": null})).await;
     site.ready(&tokens[4]).await;
+}
+
+async fn an_idle_a_held_and_a_deleted_room_hold_up_no_other(store: Store) {
+    let site = store.start(&[]).await;
+    for (event, settings) in [("a-deleted", json!({})), ("b-held", json!({"mode": "hold"})), ("c-idle", json!({}))] {
+        site.put(event, settings).await;
+    }
+    site.put("d-busy", json!({"admit_per_minute": 6_000, "burst": 1, "min_wait": []})).await;
+    tokens(&site, "a-deleted", 3).await;
+    tokens(&site, "b-held", 3).await;
+    site.send(site.admin("DELETE", "/rooms/a-deleted")).await.ok(200);
+    for token in tokens(&site, "d-busy", 10).await {
+        site.ready(&token).await;
+    }
+    assert_eq!(site.stats("b-held").await["called_total"], 0);
 }
 
 async fn an_unknown_event_is_refused_or_made_as_configured(store: Store) {

@@ -1,8 +1,9 @@
 //! One request, one effect: repeats in turn and at once, conflicts, and whose record it is.
 
+use crate::support::client::Reply;
 use crate::support::client::ticket_of;
 use crate::support::issuer::Issuer;
-use crate::support::{EDGE, Reply, Site, Store, at_once, token_of};
+use crate::support::{EDGE, Site, Store, at_once, token_of};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;

@@ -1,7 +1,7 @@
 //! Join, status, enter, leave and the board: every field, every header, every way to show a token.
 
-use crate::support::client::ticket_of;
-use crate::support::{Reply, Store, eventually, token_of};
+use crate::support::client::{Reply, ticket_of};
+use crate::support::{Store, eventually, token_of};
 use serde_json::{Value, json};
 
 on_both_stores!(

@@ -7,7 +7,7 @@ pub mod client;
 pub mod issuer;
 pub mod process;
 
-pub use client::{Client, Reply, token_of};
+pub use client::{Client, token_of};
 
 use anteroom_origin::config::{Config, Variables};
 use anteroom_origin::origin::Origin;
@@ -108,6 +108,7 @@ pub async fn at_once<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
     done
 }
 
+#[allow(unused_macros, reason = "each suite uses its part")]
 /// Makes each function a test on the embedded store and one on a Redis of its own.
 macro_rules! on_both_stores {
     ($($name:ident),* $(,)?) => {
