@@ -142,11 +142,11 @@ pub(crate) async fn place(
         Joined::Duplicate { ticket } => {
             app.metrics.operation("join", "duplicate").inc();
             let error = ApiError::new(ErrorCode::DuplicateRequest, "You already hold a place in this line");
-            return Err(if *caller == Caller::Anonymous {
-                error
-            } else {
-                error.with("waiting_token", token(app, &event, placed.generation, ticket, identity, placed.now))
-            });
+            if *caller == Caller::Anonymous {
+                return Err(error);
+            }
+            let joined_at = room.joined_at(ticket).await.unwrap_or(placed.now);
+            return Err(error.with("waiting_token", token(app, &event, placed.generation, ticket, identity, joined_at)));
         }
         Joined::Conflict => return Err(conflict()),
         Joined::Closed => {

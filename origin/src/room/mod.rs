@@ -232,6 +232,11 @@ impl Room {
         Ok(result)
     }
 
+    /// When a ticket was handed out, to within the spacing of the marks; `None` when that is not known here.
+    pub async fn joined_at(&self, ticket: Ticket) -> Option<Millis> {
+        admission::joined_at(&self.replica.lock().await.joins, ticket.0)
+    }
+
     /// The position of a place just joined: live ones up to it, by the view where that is newer.
     pub fn position(&self, view: &View, slot: Slot, at_join: u64) -> Position {
         if slot.0 <= view.facts.issued { view.position(slot) } else { Position(at_join) }

@@ -2,7 +2,7 @@
 
 use crate::support::client::{claims_of, ticket_of};
 use crate::support::issuer::Issuer;
-use crate::support::{EDGE, Site, Store, at_once, token_of};
+use crate::support::{EDGE, Site, Store, at_once, eventually, token_of};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::RequestBuilder;
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 on_both_stores!(
     one_person_holds_one_place_and_is_given_it_again,
+    a_place_given_again_has_waited_as_long_as_it_has,
     a_hundred_joins_at_once_of_one_person_are_one_place,
     places_per_user_is_the_limit_and_a_place_given_up_does_not_count,
     a_user_id_without_proof_is_only_a_label,
@@ -47,6 +48,20 @@ async fn one_person_holds_one_place_and_is_given_it_again(store: Store) {
     reply.refused("DUPLICATE_REQUEST");
     let carol = site.send(join_as(&site, json!("ann")).bearer_auth(issuer.token("carol"))).await.ok(202);
     assert_eq!(claims_of(&token_of(&carol))["sub"], "carol");
+}
+
+async fn a_place_given_again_has_waited_as_long_as_it_has(store: Store) {
+    let site = store.start(&[]).await;
+    site.put("sale", json!({"mode": "hold"})).await;
+    let join = || join_as(&site, json!("ann")).header("anteroom-edge-token", EDGE);
+    let token = token_of(&site.send(join()).await.ok(202));
+    eventually("two seconds have passed", async || {
+        (site.status(&token).await.ok(200)["waiting_time"].as_u64()? >= 2).then_some(())
+    })
+    .await;
+    let reply = site.send(join()).await;
+    let held = reply.refused("DUPLICATE_REQUEST")["waiting_token"].as_str().unwrap();
+    assert!(site.status(held).await.ok(200)["waiting_time"].as_u64().unwrap() >= 1);
 }
 
 async fn a_hundred_joins_at_once_of_one_person_are_one_place(store: Store) {
