@@ -375,7 +375,8 @@ pub async fn board(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) ->
     let room = app.room(&event).await?;
     let view = room.view();
     let board = view.board(&event);
-    let same = headers.get(header::IF_NONE_MATCH).is_some_and(|shown| shown.as_bytes() == board.etag.as_bytes());
+    let same =
+        headers.get_all(header::IF_NONE_MATCH).iter().any(|shown| names(shown.as_bytes(), board.etag.as_bytes()));
     let mut response = Response::new(if same { Body::empty() } else { Body::from(board.body.clone()) });
     if same {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
@@ -385,6 +386,12 @@ pub async fn board(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) ->
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=1, stale-while-revalidate=5"));
     headers.insert(header::ETAG, HeaderValue::from_str(&board.etag).expect("numbers and dashes are a header value"));
     Ok(response)
+}
+
+/// Whether an `If-None-Match` names this tag. A proxy that compresses has made it a weak one, which is good enough (RFC 9110, 13.1.2).
+fn names(shown: &[u8], etag: &[u8]) -> bool {
+    let mut tags = shown.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    tags.any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == etag)
 }
 
 /// The room that a token is for, at its generation. A token of a generation that this origin has not heard of makes it look.
