@@ -70,7 +70,10 @@ pub struct Room {
     /// Set when the store is another one: nothing known may be taken for read.
     reread: AtomicBool,
     gauges: Mutex<Gauges>,
+    /// Ends the ticks.
     stop: Notify,
+    /// Ends the joins.
+    closed: Notify,
 }
 
 /// Who holds which ticket, gathered from tokens for as long as the store may not know it.
@@ -143,7 +146,12 @@ impl Room {
     /// Carries joins to the store, a batch at a time: while one call is on its way, the next batch gathers.
     async fn commit_joins(self: Arc<Self>, mut pending: mpsc::Receiver<Pending>) {
         let mut batch = Vec::with_capacity(BATCH);
-        while pending.recv_many(&mut batch, BATCH).await > 0 {
+        loop {
+            // This task keeps the room, and with it the other end of the queue: only being told ends it.
+            tokio::select! {
+                () = self.closed.notified() => return,
+                _ = pending.recv_many(&mut batch, BATCH) => {}
+            }
             let joins: Vec<Join> =
                 batch.iter_mut().map(|pending| std::mem::replace(&mut pending.join, NOBODY)).collect();
             let now = self.host.clock.now();

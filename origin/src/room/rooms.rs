@@ -215,6 +215,7 @@ impl Room {
             identities: Default::default(),
             store_id: parking_lot::Mutex::new(Some(store_id.to_owned())),
             stop: Notify::new(),
+            closed: Notify::new(),
         });
         tokio::spawn(room.clone().commit_joins(pending));
         tokio::spawn(room.clone().keep_ticking());
@@ -238,8 +239,9 @@ impl Room {
         self.reread.store(true, Ordering::Relaxed);
     }
 
-    /// Stops ticking.
+    /// Ends the tasks of the room.
     fn close(&self) {
         self.stop.notify_one();
+        self.closed.notify_one();
     }
 }

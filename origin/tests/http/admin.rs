@@ -2,11 +2,13 @@
 
 use crate::support::{ADMIN, Site, Store, eventually};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 on_both_stores!(
     only_the_operator_may_use_it,
     without_an_admin_token_there_is_no_admin_api,
     a_room_is_made_changed_listed_and_deleted,
+    nothing_is_kept_of_a_deleted_room,
     stats_have_every_field_of_the_contract,
     a_sweep_drops_who_has_been_silent_and_nobody_else,
     a_report_of_the_site_moves_the_rate_within_its_bounds,
@@ -103,6 +105,17 @@ async fn a_room_is_made_changed_listed_and_deleted(store: Store) {
     site.send(site.admin("DELETE", "/rooms/copy")).await.ok(200);
     site.send(site.admin("GET", "/rooms/copy")).await.refused("EVENT_NOT_FOUND");
     assert_eq!(site.send(site.admin("GET", "/rooms")).await.ok(200)["rooms"].as_array().unwrap().len(), 1);
+}
+
+async fn nothing_is_kept_of_a_deleted_room(store: Store) {
+    let site = store.start(&[]).await;
+    site.put("sale", json!({})).await;
+    site.join("sale").await;
+    let room = Arc::downgrade(&site.origin.rooms.get("sale").unwrap());
+    site.send(site.admin("DELETE", "/rooms/sale")).await.ok(200);
+    eventually("the room is dropped", async || room.upgrade().is_none().then_some(())).await;
+    eventually("its metrics are gone", async || (!site.get("/metrics").await.text.contains("\"sale\"")).then_some(()))
+        .await;
 }
 
 async fn stats_have_every_field_of_the_contract(store: Store) {
