@@ -60,8 +60,11 @@ pub(crate) async fn session_end(
     generation: Generation,
     slot: Slot,
 ) -> Result<Option<Millis>, ApiError> {
-    let host = app.rooms.host();
-    Ok(host.store.extend_session(event, generation, slot, Millis(0), host.clock.now()).await?.flatten())
+    match app.room(event).await {
+        Ok(room) => Ok(room.session_end(generation, slot).await?),
+        Err(error) if error.code() == ErrorCode::EventNotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Ends a session: its capacity is free at once. A pass that has run out still says whose session it is.
@@ -77,9 +80,12 @@ pub async fn end_session(
 pub(crate) async fn end(app: &App, pass: &str) -> Result<(), ApiError> {
     let unknown = |_| ApiError::new(ErrorCode::TokenNotFound, "This is not a pass of ours");
     let claims = app.passes.verify_even_expired(pass).map_err(unknown)?;
-    let host = app.rooms.host();
-    let ended = host.store.end_session(&claims.event, claims.generation, claims.slot, host.clock.now()).await?;
-    let outcome = if ended == Some(true) { "ended" } else { "repeated" };
+    let ended = match app.room(&claims.event).await {
+        Ok(room) => room.end_session(claims.generation, claims.slot).await?,
+        Err(error) if error.code() == ErrorCode::EventNotFound => false,
+        Err(error) => return Err(error),
+    };
+    let outcome = if ended { "ended" } else { "repeated" };
     app.metrics.operation("end_session", outcome).inc();
     Ok(())
 }

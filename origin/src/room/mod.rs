@@ -232,12 +232,27 @@ impl Room {
         let now = self.host.clock.now();
         let before = self.standing(&self.view(), slot, now);
         let result = self.on_line(|| self.host.store.leave(&self.event, generation, slot, now)).await?;
-        if let Some(Leave::Left) = result
-            && before != Standing::Entered
-        {
-            self.recent.left(slot);
+        match (result, before) {
+            (Some(Leave::Left), Standing::Entered) => self.recent.ended(slot),
+            (Some(Leave::Left), _) => self.recent.left(slot),
+            _ => {}
         }
         Ok(result)
+    }
+
+    /// When the open session of a slot ends; `None` when none is open.
+    pub async fn session_end(&self, generation: Generation, slot: Slot) -> Stored<Option<Millis>> {
+        let now = self.host.clock.now();
+        let look = || self.host.store.extend_session(&self.event, generation, slot, Millis(0), now);
+        Ok(self.on_line(look).await?.flatten())
+    }
+
+    /// Ends the session of a slot; whether one was open.
+    pub async fn end_session(&self, generation: Generation, slot: Slot) -> Stored<bool> {
+        let now = self.host.clock.now();
+        let ended = self.on_line(|| self.host.store.end_session(&self.event, generation, slot, now)).await?;
+        self.recent.ended(slot);
+        Ok(ended.unwrap_or(false))
     }
 
     /// When a ticket was handed out, to within the spacing of the marks; `None` when that is not known here.

@@ -36,6 +36,11 @@ impl Recent {
         self.note(slot, Standing::Left);
     }
 
+    /// Notes that the session of `slot` is over.
+    pub fn ended(&self, slot: Slot) {
+        self.sessions.lock().remove(&slot.0);
+    }
+
     fn note(&self, slot: Slot, standing: Standing) {
         let mut standings = self.standings.write();
         standings.insert(slot.0, standing);
@@ -142,6 +147,8 @@ mod tests {
         recent.add_to(&mut known);
         assert_eq!(known.active, [(1, session)], "the reading did not have the sessions");
         recent.forget(&before, true);
+        recent.entered(Slot(3), session);
+        recent.ended(Slot(3));
         known.active.clear();
         recent.add_to(&mut known);
         assert_eq!(known.active, []);
