@@ -34,7 +34,8 @@ pub(crate) fn query_value<'a>(uri: &'a Uri, name: &str) -> Option<Cow<'a, str>> 
     let query = uri.query()?;
     // Tokens and ids need no escapes, and every poll comes through here.
     if !query.contains(['%', '+']) {
-        return query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')).map(Cow::Borrowed);
+        let mut pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        return pairs.find(|(key, _)| *key == name).map(|(_, value)| Cow::Borrowed(value));
     }
     url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value)
 }
