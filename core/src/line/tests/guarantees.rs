@@ -107,6 +107,19 @@ fn once_twenty_joins_with_one_key_are_one_place_and_one_answer() {
 }
 
 #[test]
+fn a_closed_door_answers_repeats_and_hands_out_no_number() {
+    let mut line = line_of(0);
+    let closed = JoinLimits { places_per_user: 0, ..LIMITS };
+    let keyed = |key: &str| Join { identity: None, idem: Some(IdemKey { key: key.into(), fingerprint: "a".into() }) };
+    line.join(&[keyed("early")], LIMITS, BIRTH);
+    let named = Join { identity: Some(Identity::parse("ann").unwrap()), idem: None };
+    let joined = line.join(&[keyed("early"), keyed("late"), named, keyed("late")], closed, BIRTH.plus(9)).joined;
+    assert_eq!(joined[0], Joined::Repeat { ticket: Ticket(1), position: 1, joined_at: BIRTH });
+    assert_eq!(joined[1..], [Joined::Closed, Joined::Closed, Joined::Closed]);
+    assert_eq!(line.facts().issued, 1);
+}
+
+#[test]
 fn once_no_number_is_issued_twice_however_often_the_line_is_brought_back() {
     let mut line = line_of(0);
     let mut issued = BTreeSet::new();
