@@ -89,7 +89,7 @@ impl Stage {
         let mut next_report = people / 4;
         while issued < people {
             let run = join.run(&url, 1).await?;
-            ensure!(run.bad_statuses == 0, "{} joins were refused", run.bad_statuses);
+            ensure!(run.bad_statuses == 0, "{} joins were refused\n{}", run.bad_statuses, self.server.last_words());
             // So that it ends: the line may not grow while joins are answered.
             let before = std::mem::replace(&mut issued, self.admin.stats(event).await?.issued);
             ensure!(issued > before, "the line does not grow beyond {issued}");
