@@ -72,7 +72,12 @@ impl Origin {
             None => None,
         };
         let secrets: Vec<&[u8]> = config.tokens.secrets.iter().map(|secret| secret.reveal().as_bytes()).collect();
+        let limit = config
+            .clients
+            .rate
+            .map(|rate| (Arc::new(Limiter::new(rate, &metrics)), Arc::new(ClientAddresses::new(&config.clients))));
         let app = Arc::new(App {
+            limiter: limit.as_ref().map(|(limiter, _)| limiter.clone()),
             rooms: rooms.clone(),
             keys: WaitingKeys::new(&secrets).expect("the settings refuse short secrets"),
             passes: config.tokens.passes.clone(),
@@ -82,10 +87,6 @@ impl Origin {
             unknown: config.rooms.unknown,
             metrics: metrics.clone(),
         });
-        let limit = config
-            .clients
-            .rate
-            .map(|rate| (Arc::new(Limiter::new(rate, &metrics)), Arc::new(ClientAddresses::new(&config.clients))));
         let mut tasks = vec![tokio::spawn(rooms.clone().watch())];
         if let Some(memory) = &memory {
             tasks.push(tokio::spawn(keep_saving(memory.clone())));

@@ -8,6 +8,7 @@ pub(crate) mod shown;
 use crate::config::UnknownRooms;
 use crate::error::ApiError;
 use crate::identity::{UserTokens, bearer};
+use crate::limit::Limiter;
 use crate::metrics::Metrics;
 use crate::pass::PassKeys;
 use crate::room::{Found, Room, Rooms};
@@ -41,6 +42,8 @@ pub struct App {
     pub admin: Option<Secret>,
     /// The bearer token of edges; absent: none is believed.
     pub edge: Option<Secret>,
+    /// The rate limit; absent: none.
+    pub limiter: Option<Arc<Limiter>>,
     /// What a join for an unknown event does.
     pub unknown: UnknownRooms,
     /// Everything counted.
@@ -97,7 +100,11 @@ impl App {
         }
         match (&self.users, bearer(headers)) {
             (Some(users), Some(token)) => match users.verify(token).await {
-                Ok(identity) => Ok(Caller::User(identity)),
+                Ok(identity) => {
+                    // Somebody known is limited wherever the requests come from.
+                    self.limiter.as_ref().map_or(Ok(()), |limiter| limiter.check_identity(&identity))?;
+                    Ok(Caller::User(identity))
+                }
                 Err(error @ crate::identity::UserTokenError::KeysUnavailable) => Err(ApiError::unavailable(error)),
                 Err(_) => Err(ApiError::unauthenticated()),
             },
