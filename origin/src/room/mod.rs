@@ -67,6 +67,8 @@ pub struct Room {
     identities: Mutex<Identities>,
     /// The life of the store that the line was last seen in.
     store_id: Mutex<Option<String>>,
+    /// Set when somebody silent was heard from: nobody is called before the store knows.
+    returned: AtomicBool,
     /// Set when the store is another one: nothing known may be taken for read.
     reread: AtomicBool,
     gauges: Mutex<Gauges>,
@@ -125,6 +127,9 @@ impl Room {
     /// Notes a poll: the heartbeat of its holder, and whatever its token proves.
     pub fn heard(&self, generation: Generation, ticket: Ticket, identity: Option<&Identity>, view: &View) {
         self.hearing.note(generation, Slot(ticket.0));
+        if view.is_silent(Slot(ticket.0)) {
+            self.returned.store(true, Ordering::Release);
+        }
         if ticket.0 > view.facts.issued {
             self.shown.fetch_max(ticket.0, Ordering::Relaxed);
         }

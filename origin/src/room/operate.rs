@@ -7,6 +7,7 @@ use anteroom_core::line::{Call, Called};
 use anteroom_core::settings::{Feedback, rfc3339};
 use anteroom_core::units::{Generation, Millis};
 use serde::Serialize;
+use std::sync::atomic::Ordering;
 
 /// Attempts at a decision while other origins are faster.
 const ATTEMPTS: usize = 16;
@@ -125,6 +126,9 @@ impl Room {
     async fn decide(&self, mut decision: impl FnMut(&super::Replica) -> Call) -> Stored<Option<u64>> {
         let mut replica = self.replica.lock().await;
         for _ in 0..ATTEMPTS {
+            if self.returned.swap(false, Ordering::Acquire) {
+                self.merge_heartbeats(&replica).await?;
+            }
             if !self.read(&mut replica, false).await? {
                 return Ok(None);
             }

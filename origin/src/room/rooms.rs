@@ -204,6 +204,7 @@ impl Room {
             event,
             host,
             gauges,
+            returned: Default::default(),
             reread: Default::default(),
             view: ArcSwap::from_pointee(view),
             replica: tokio::sync::Mutex::new(replica),

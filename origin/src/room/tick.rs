@@ -90,6 +90,11 @@ impl Room {
                     self.host.store.trim(&self.event, base).await?;
                     true
                 }
+                // Who was silent and has come back has the place, unless it was passed before.
+                Step::Call(_) if self.returned.swap(false, Ordering::Acquire) => {
+                    self.merge_heartbeats(&replica).await?;
+                    true
+                }
                 Step::Call(call) => match self.carry_out(&call).await? {
                     Some(Called::Done { called, .. }) => {
                         if called > 0 {
@@ -175,6 +180,8 @@ impl Room {
             "the store has lost the line; brought back from memory");
         *self.store_id.lock() = Some(inventory.store_id);
         self.identities.lock().until = Some(Instant::now() + COLLECT);
+        // Numbers that only their holders know of are silent now.
+        self.returned.store(true, Ordering::Release);
         Ok(true)
     }
 

@@ -81,6 +81,12 @@ impl View {
         }
     }
 
+    /// Whether `slot` is in line and counts for nobody. O(1).
+    pub fn is_silent(&self, slot: Slot) -> bool {
+        let facts = &self.facts;
+        slot.0 > facts.serving && slot.0 <= facts.issued && self.standing(slot, facts.now) == Standing::Silent
+    }
+
     /// Live slots before `slot`, and itself: its position. 0 once called. O(1).
     pub fn position(&self, slot: Slot) -> Position {
         let facts = &self.facts;

@@ -18,6 +18,7 @@ on_both_stores!(
     a_wave_lets_in_its_size_together,
     a_hundred_ghosts_at_the_head_cost_the_living_nothing,
     who_polls_is_never_dropped_and_who_comes_back_in_time_has_the_place,
+    who_comes_back_the_moment_before_being_passed_has_the_place,
     changed_settings_leave_the_running_line_alone,
     an_idle_a_held_and_a_deleted_room_hold_up_no_other,
     an_unknown_event_is_refused_or_made_as_configured,
@@ -226,6 +227,30 @@ async fn a_hundred_ghosts_at_the_head_cost_the_living_nothing(store: Store) {
     site.status(&ghosts[50]).await.refused("TOKEN_EXPIRED");
     let stats = site.stats("sale").await;
     assert_eq!((&stats["called_total"], &stats["missed_total"]), (&json!(1), &json!(0)), "{stats}");
+}
+
+async fn who_comes_back_the_moment_before_being_passed_has_the_place(store: Store) {
+    let site = store.start(&[]).await;
+    for by_hand in [false, true] {
+        let event = format!("sale-{by_hand}");
+        site.put(&event, json!({"mode": "hold", "heartbeat_sec": 2, "min_wait": []})).await;
+        let places = tokens(&site, &event, 3).await;
+        eventually("everybody is silent", async || (site.stats(&event).await["silent"] == 3).then_some(())).await;
+        // The one behind comes back first and is merged; the one ahead comes back with nothing between the poll and the call.
+        eventually("the last is back", async || {
+            (site.status(&places[2]).await.ok(200)["total_waiting"] == 1).then_some(())
+        })
+        .await;
+        site.status(&places[1]).await.ok(200);
+        if by_hand {
+            site.call(&event, 2).await;
+        } else {
+            site.put(&event, json!({"mode": "line"})).await;
+        }
+        site.ready(&places[1]).await;
+        site.ready(&places[2]).await;
+        site.status(&places[0]).await.refused("TOKEN_EXPIRED");
+    }
 }
 
 async fn who_polls_is_never_dropped_and_who_comes_back_in_time_has_the_place(store: Store) {
