@@ -13,12 +13,12 @@ impl Secret {
         Self(text.into())
     }
 
-    /// 32 random bytes from the system, as 43 characters of base64url.
+    /// 32 random bytes from the system, as 64 hexadecimal digits: base64 may begin with a dash, which a command line takes for an
+    /// option.
     pub fn random() -> Self {
-        use base64::Engine;
         let mut bytes = [0; 32];
         aws_lc_rs::rand::fill(&mut bytes).expect("the system gives randomness");
-        Self::new(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes))
+        Self::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
     }
 
     /// The text itself, for the code that signs or sends it.
