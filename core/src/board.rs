@@ -108,3 +108,87 @@ pub fn mode_word(mode: Mode) -> String {
 pub fn opens_at(facts: &Facts, opens: Option<Millis>) -> Option<Millis> {
     opens.filter(|opens| *opens > facts.now)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bitmap::Bitmap;
+    use crate::eta::{Observed, Supply};
+    use crate::rank::Rank;
+    use crate::window::Window;
+
+    fn board() -> Board {
+        let mut gone = Bitmap::new();
+        gone.set(4);
+        let now = Millis(1_700_000_000_000);
+        let observed = Observed {
+            now,
+            since: now,
+            supply_since: now,
+            waiting: 6,
+            supply: Supply::Steady { per_minute: 60, ready_now: 0.5 },
+            capacity: None,
+        };
+        let wave = |from, last| Wave {
+            from: Slot(from),
+            last: Slot(last),
+            called_at: now,
+            until: now.plus(120_000),
+            called: 1,
+            claimed: 0,
+        };
+        Board {
+            format: FORMAT,
+            event_id: EventId::parse("sale").unwrap(),
+            generation: Generation(7),
+            version: 3,
+            as_of: now,
+            mode: mode_word(Mode::Line),
+            opens_at: None,
+            issued: 10,
+            serving: 3,
+            waiting: 6,
+            heartbeat_ms: 300_000,
+            patience_ms: 120_000,
+            turns: Board::turns([wave(1, 1), wave(2, 3)].into_iter()),
+            pace: Pace::learn(&observed, &Window::default()),
+            sketch: Sketch::build(&gone, &Rank::build(&gone), 0, Slot(3), Slot(10)),
+        }
+    }
+
+    #[test]
+    fn the_format_is_pinned() {
+        let json = serde_json::to_string(&board()).unwrap();
+        assert_eq!(json, PINNED);
+        assert_eq!(serde_json::from_str::<Board>(PINNED).unwrap(), board());
+    }
+
+    const PINNED: &str = r#"{"format":1,"event_id":"sale","generation":7,"version":3,"as_of":1700000000000,"mode":"line","opens_at":null,"issued":10,"serving":3,"waiting":6,"heartbeat_ms":300000,"patience_ms":120000,"turns":[{"from":1,"last":1,"called_at":1700000000000,"until":1700000120000},{"from":2,"last":3,"called_at":1700000000000,"until":1700000120000}],"pace":{"at":1700000000000,"how":{"steady":{"b":0.5,"r":1.0}},"l":0.0,"v":0.00008889},"sketch":"AwYAAQAAAAAA"}"#;
+
+    #[test]
+    fn a_board_tells_where_everybody_stands() {
+        let board = board();
+        let until = board.as_of.plus(120_000);
+        assert_eq!(board.standing(Slot(2), board.as_of), Standing::Ready { called_at: board.as_of, until });
+        assert_eq!(board.standing(Slot(2), until), Standing::Missed);
+        assert_eq!(board.standing(Slot(4), board.as_of), Standing::Waiting);
+        let positions = [3, 4, 6, 10, 12].map(|slot| board.position(Slot(slot)).0);
+        assert_eq!(positions, [0, 1, 2, 6, 8]);
+    }
+
+    #[test]
+    fn many_waves_make_few_turns_that_close_no_later() {
+        let waves = (1..=1_000).map(|n| Wave {
+            from: Slot(n),
+            last: Slot(n),
+            called_at: Millis(n),
+            until: Millis(n + 100),
+            called: 1,
+            claimed: 0,
+        });
+        let turns = Board::turns(waves.collect::<Vec<_>>().into_iter());
+        assert!(turns.len() <= GROUPS);
+        assert_eq!((turns[0].from, turns.last().unwrap().last), (Slot(1), Slot(1_000)));
+        assert!(turns.iter().all(|turn| turn.until.0 == turn.from.0 + 100));
+    }
+}
