@@ -122,7 +122,7 @@ impl Room {
         // Whatever happened through this origin before the reading was asked for is in it.
         let before = self.recent.before();
         let issued = self.issued.load(Ordering::Relaxed).max(self.shown.load(Ordering::Relaxed));
-        let mut fresh = self.reread.swap(false, Ordering::Relaxed);
+        let mut fresh = self.reread.load(Ordering::Relaxed);
         let sessions = sessions && replica.settings.capacity.is_some();
         let known = if fresh { Known { sessions, ..Known::default() } } else { replica.known(sessions) };
         let reading = match self.host.store.read(&self.event, known, self.host.clock.now()).await? {
@@ -137,6 +137,9 @@ impl Room {
             }
             None => return Ok(false),
         };
+        if fresh {
+            self.reread.store(false, Ordering::Relaxed);
+        }
         self.host.clock.at_least(reading.facts.now);
         if reading.facts.generation != replica.facts.generation {
             self.issued.store(0, Ordering::Relaxed);
@@ -196,14 +199,20 @@ impl Room {
                 Ok(None) => self.hearing.put_back(&heard),
                 Err(error) => {
                     self.hearing.put_back(&heard);
+                    // Whoever has come back is still to be made known before anybody is called.
+                    self.returned.store(true, Ordering::Release);
                     return Err(error);
                 }
             }
         }
         let users = std::mem::take(&mut self.identities.lock().seen);
-        for users in users.chunks(USERS) {
-            let known = Restore { generation: facts.generation, users: users.to_vec(), ..Restore::default() };
-            self.host.store.restore(&self.event, &replica.settings_json, &known, now).await?;
+        for (at, some) in users.chunks(USERS).enumerate() {
+            let known = Restore { generation: facts.generation, users: some.to_vec(), ..Restore::default() };
+            let told = self.host.store.restore(&self.event, &replica.settings_json, &known, now).await;
+            if told.is_err() {
+                self.identities.lock().seen.extend_from_slice(&users[at * USERS..]);
+            }
+            told?;
         }
         Ok(())
     }
