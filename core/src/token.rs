@@ -84,7 +84,6 @@ pub use signed::WaitingKeys;
 #[cfg(feature = "signatures")]
 mod signed {
     use super::*;
-    use alloc::format;
     use alloc::string::String;
     use alloc::vec::Vec;
     use base64::Engine as _;
@@ -160,7 +159,7 @@ mod signed {
 
     impl fmt::Debug for WaitingKeys {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str(&format!("WaitingKeys({})", self.verify.len()))
+            write!(f, "WaitingKeys({})", self.verify.len())
         }
     }
 }

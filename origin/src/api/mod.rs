@@ -1,6 +1,7 @@
 //! The HTTP API: the whole URL map on one screen, what its handlers share, and who a caller is.
 
 mod admin;
+mod board;
 pub(crate) mod passes;
 pub(crate) mod queue;
 pub(crate) mod shown;
@@ -57,7 +58,7 @@ pub fn public(app: Arc<App>) -> Router {
         .route("/api/v1/queue/status", get(queue::status))
         .route("/api/v1/queue/enter", post(queue::enter))
         .route("/api/v1/queue/leave", post(queue::leave).delete(queue::leave))
-        .route("/api/v1/queue/board", get(queue::board))
+        .route("/api/v1/queue/board", get(board::show))
         .route("/api/v1/passes/verify", post(passes::verify))
         .route("/api/v1/sessions/end", post(passes::end_session))
         .route("/.well-known/jwks.json", get(passes::jwks))

@@ -1,6 +1,6 @@
-//! Join, status, enter, leave, and the public board.
+//! Join, status, enter, leave.
 
-use super::shown::{query_value, waiting_token};
+use super::shown::waiting_token;
 use super::{App, Caller, no_room, personal};
 use crate::config::UnknownRooms;
 use crate::error::ApiError;
@@ -16,9 +16,8 @@ use anteroom_core::settings::{Settings, rfc3339};
 use anteroom_core::status::{self, StatusReply};
 use anteroom_core::token::WaitingClaims;
 use anteroom_core::units::{EventId, Generation, Identity, Millis, Position, Slot, Ticket};
-use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -369,31 +368,6 @@ pub(crate) async fn give_up(app: &App, shown: &str) -> Result<(), ApiError> {
     }
 }
 
-/// The public board. Cached everywhere; a browser that has it is told so.
-pub async fn board(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> Result<Response, ApiError> {
-    let event = event_id(query_value(&uri, "event_id").as_deref())?;
-    let room = app.room(&event).await?;
-    let view = room.view();
-    let board = view.board(&event);
-    let same =
-        headers.get_all(header::IF_NONE_MATCH).iter().any(|shown| names(shown.as_bytes(), board.etag.as_bytes()));
-    let mut response = Response::new(if same { Body::empty() } else { Body::from(board.body.clone()) });
-    if same {
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-    }
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=1, stale-while-revalidate=5"));
-    headers.insert(header::ETAG, HeaderValue::from_str(&board.etag).expect("numbers and dashes are a header value"));
-    Ok(response)
-}
-
-/// Whether an `If-None-Match` names this tag. A proxy that compresses has made it a weak one, which is good enough (RFC 9110, 13.1.2).
-fn names(shown: &[u8], etag: &[u8]) -> bool {
-    let mut tags = shown.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-    tags.any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == etag)
-}
-
 /// The room that a token is for, at its generation. A token of a generation that this origin has not heard of makes it look.
 async fn claimed_room(app: &App, claims: &WaitingClaims) -> Result<Arc<Room>, ApiError> {
     let room = match app.rooms.get(claims.event.as_str()) {
@@ -468,7 +442,7 @@ fn pass(app: &App, claims: &WaitingClaims, session: Session, ttl_ms: u64) -> Str
     })
 }
 
-fn event_id(text: Option<&str>) -> Result<EventId, ApiError> {
+pub(super) fn event_id(text: Option<&str>) -> Result<EventId, ApiError> {
     match text {
         None | Some("") => Err(ApiError::new(ErrorCode::MissingEventId, "event_id is missing")),
         Some(text) => EventId::parse(text).map_err(|why| ApiError::invalid("event_id", why)),
