@@ -20,6 +20,7 @@ pub mod eta;
 pub mod line;
 pub mod poll;
 pub mod rank;
+pub mod relay;
 pub mod settings;
 pub mod sketch;
 pub mod status;
