@@ -1,6 +1,6 @@
 //! What the worker is told: where the origin is and which secrets sign waiting tokens.
 
-use anteroom_core::token::{SECRET_MIN, WaitingKeys};
+use anteroom_core::token::{SECRET_MIN, TokenKeys};
 
 /// The variable with the URL of the origin.
 pub const ORIGIN: &str = "ORIGIN";
@@ -13,7 +13,7 @@ pub struct Settings {
     /// URL of the origin without a slash at the end; paths of the API are appended.
     pub origin: String,
     /// What waiting tokens are verified with.
-    pub keys: WaitingKeys,
+    pub keys: TokenKeys,
 }
 
 impl Settings {
@@ -39,13 +39,13 @@ fn parse_origin(origin: Option<&str>) -> Result<String, String> {
     }
 }
 
-fn parse_secret(secret: Option<&str>) -> Result<WaitingKeys, String> {
+fn parse_secret(secret: Option<&str>) -> Result<TokenKeys, String> {
     let secrets: Vec<&str> =
         secret.unwrap_or_default().split(',').map(str::trim).filter(|secret| !secret.is_empty()).collect();
     if secrets.is_empty() {
         return Err(format!("{SECRET}: missing; the secrets of the origin, separated by commas"));
     }
-    WaitingKeys::new(&secrets).ok_or_else(|| format!("{SECRET}: each secret needs at least {SECRET_MIN} bytes"))
+    TokenKeys::new(&secrets).ok_or_else(|| format!("{SECRET}: each secret needs at least {SECRET_MIN} bytes"))
 }
 
 #[cfg(test)]
@@ -59,7 +59,7 @@ mod tests {
         let settings =
             Settings::parse(Some("https://queue.example/room/ "), Some(&format!("{LONG}, old-{LONG}"))).unwrap();
         assert_eq!(settings.origin, "https://queue.example/room");
-        assert_eq!(format!("{:?}", settings.keys), "WaitingKeys(2)");
+        assert_eq!(format!("{:?}", settings.keys), "TokenKeys(2)");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::secret::Secret;
 use crate::store::memory::MemoryStore;
 use crate::store::redis::{BadRedisOptions, RedisOptions, RedisStore};
 use crate::store::{QueueStore, StoreError};
-use anteroom_core::token::WaitingKeys;
+use anteroom_core::token::TokenKeys;
 use axum::Router;
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,7 +79,7 @@ impl Origin {
         let app = Arc::new(App {
             limiter: limit.as_ref().map(|(limiter, _)| limiter.clone()),
             rooms: rooms.clone(),
-            keys: WaitingKeys::new(&secrets).expect("the settings refuse short secrets"),
+            keys: TokenKeys::new(&secrets).expect("the settings refuse short secrets"),
             passes: config.tokens.passes.clone(),
             users: users.clone(),
             admin: config.access.admin.clone(),

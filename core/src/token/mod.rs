@@ -1,48 +1,29 @@
-//! The waiting token: who was issued what, provable by anybody who has the secret.
+//! Tokens that the secrets of a deployment sign: the waiting token, which says who was issued what, and the session token, which
+//! says who is inside until when. Provable by anybody who has the secrets, kept by nobody.
 //!
-//! A JWT signed with HS256. Its header is always the same bytes, so anything else (`alg: none`, another algorithm, another type) is
-//! refused before anything is computed; its audience says that it is for waiting, so no other token of ours passes for one.
+//! Both are JWTs signed with HS256. The header is always the same bytes, so anything else (`alg: none`, another algorithm, another
+//! type) is refused before anything is computed; the audience says what a token is for, so that none passes for another.
 
-use crate::units::{EventId, Generation, Identity, Millis, Ticket};
+mod session;
+mod waiting;
+
+pub use session::SessionClaims;
+pub use waiting::WaitingClaims;
+
 use core::fmt;
-#[cfg(feature = "signatures")]
-use {
-    alloc::borrow::Cow,
-    serde::{Deserialize, Serialize},
-};
 
 /// `{"typ":"JWT","alg":"HS256"}` in base64url.
 pub const HEADER: &str = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9";
 /// The audience of a waiting token.
 pub const AUDIENCE: &str = "anteroom:wait";
+/// The audience of a session token.
+pub const SESSION_AUDIENCE: &str = "anteroom:session";
 /// Longest token that is looked at, bytes.
 pub const TOKEN_MAX: usize = 2_048;
 /// Shortest signing secret, bytes.
 pub const SECRET_MIN: usize = 32;
 
-/// What a waiting token says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WaitingClaims {
-    /// The event.
-    pub event: EventId,
-    /// The generation of its room.
-    pub generation: Generation,
-    /// The number.
-    pub ticket: Ticket,
-    /// Who holds it, when that is known.
-    pub identity: Option<Identity>,
-    /// When it was issued, in seconds.
-    pub issued_at: u64,
-}
-
-impl WaitingClaims {
-    /// Milliseconds since it was issued.
-    pub const fn waited_ms(&self, now: Millis) -> u64 {
-        now.since(Millis(self.issued_at * 1000))
-    }
-}
-
-/// Why a text is not a waiting token of ours.
+/// Why a text is not a token of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadToken {
     /// Not of the form of one.
@@ -56,48 +37,36 @@ pub enum BadToken {
 impl fmt::Display for BadToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            BadToken::Malformed => "not a waiting token",
+            BadToken::Malformed => "not a token of this form",
             BadToken::Forged => "the signature is not ours",
-            BadToken::OtherPurpose => "not a token for waiting",
+            BadToken::OtherPurpose => "not a token for this purpose",
         })
     }
 }
 
 impl core::error::Error for BadToken {}
 
-/// The payload as it is written. Ids borrow from it, since their characters never need an escape.
 #[cfg(feature = "signatures")]
-#[derive(Serialize, Deserialize)]
-struct Payload<'a> {
-    aud: &'a str,
-    evt: &'a str,
-    r#gen: Generation,
-    tkt: Ticket,
-    #[serde(borrow, skip_serializing_if = "Option::is_none", default)]
-    sub: Option<Cow<'a, str>>,
-    iat: u64,
-}
+pub use keys::TokenKeys;
 
 #[cfg(feature = "signatures")]
-pub use signed::WaitingKeys;
-
-#[cfg(feature = "signatures")]
-mod signed {
+mod keys {
     use super::*;
     use alloc::string::String;
     use alloc::vec::Vec;
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
     use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, crypto};
+    use serde::Serialize;
 
-    /// The secrets of waiting tokens: the first signs, all verify, so that a change of secret throws nobody out.
+    /// The secrets of tokens: the first signs, all verify, so that a change of secret throws nobody out.
     #[derive(Clone)]
-    pub struct WaitingKeys {
+    pub struct TokenKeys {
         sign: EncodingKey,
         verify: Vec<DecodingKey>,
     }
 
-    impl WaitingKeys {
+    impl TokenKeys {
         /// From one or more secrets of at least [`SECRET_MIN`] bytes; `None` when there is none, or one is shorter.
         pub fn new(secrets: &[impl AsRef<[u8]>]) -> Option<Self> {
             if secrets.iter().any(|secret| secret.as_ref().len() < SECRET_MIN) {
@@ -108,17 +77,28 @@ mod signed {
             Some(Self { sign, verify })
         }
 
-        /// The token: always the same for the same claims and secret.
+        /// The waiting token: always the same for the same claims and secret.
         pub fn sign(&self, claims: &WaitingClaims) -> String {
-            let payload = Payload {
-                aud: AUDIENCE,
-                evt: claims.event.as_str(),
-                r#gen: claims.generation,
-                tkt: claims.ticket,
-                sub: claims.identity.as_ref().map(|identity| identity.as_str().into()),
-                iat: claims.issued_at,
-            };
-            let json = serde_json::to_vec(&payload).expect("texts and numbers always serialise");
+            self.seal(&waiting::Payload::of(claims))
+        }
+
+        /// The claims of a token that we signed for waiting. Whether they still count is for the line to say.
+        pub fn verify(&self, token: &str) -> Result<WaitingClaims, BadToken> {
+            waiting::Payload::read(&self.open(token)?)
+        }
+
+        /// The session token: always the same for the same claims and secret.
+        pub fn sign_session(&self, claims: &SessionClaims) -> String {
+            self.seal(&session::Payload::of(claims))
+        }
+
+        /// The claims of a token that we signed for a session. Whether it is over is for the clock to say.
+        pub fn verify_session(&self, token: &str) -> Result<SessionClaims, BadToken> {
+            session::Payload::read(&self.open(token)?)
+        }
+
+        fn seal(&self, payload: &impl Serialize) -> String {
+            let json = serde_json::to_vec(payload).expect("texts and numbers always serialise");
             let mut token = String::with_capacity(HEADER.len() + json.len() * 4 / 3 + 50);
             token.push_str(HEADER);
             token.push('.');
@@ -130,8 +110,8 @@ mod signed {
             token
         }
 
-        /// The claims of a token that we signed for waiting. Whether they still count is for the line to say.
-        pub fn verify(&self, token: &str) -> Result<WaitingClaims, BadToken> {
+        /// The payload of a token that we signed.
+        fn open(&self, token: &str) -> Result<Vec<u8>, BadToken> {
             if token.len() > TOKEN_MAX {
                 return Err(BadToken::Malformed);
             }
@@ -142,24 +122,13 @@ mod signed {
             if !self.verify.iter().any(|key| ours(key).unwrap_or(false)) {
                 return Err(BadToken::Forged);
             }
-            let json = BASE64URL.decode(payload).map_err(|_| BadToken::Malformed)?;
-            let payload: Payload<'_> = serde_json::from_slice(&json).map_err(|_| BadToken::OtherPurpose)?;
-            if payload.aud != AUDIENCE {
-                return Err(BadToken::OtherPurpose);
-            }
-            Ok(WaitingClaims {
-                event: EventId::parse(payload.evt).map_err(|_| BadToken::Malformed)?,
-                generation: payload.r#gen,
-                ticket: payload.tkt,
-                identity: payload.sub.map(|sub| Identity::parse(&sub)).transpose().map_err(|_| BadToken::Malformed)?,
-                issued_at: payload.iat,
-            })
+            BASE64URL.decode(payload).map_err(|_| BadToken::Malformed)
         }
     }
 
-    impl fmt::Debug for WaitingKeys {
+    impl fmt::Debug for TokenKeys {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "WaitingKeys({})", self.verify.len())
+            write!(f, "TokenKeys({})", self.verify.len())
         }
     }
 }
@@ -168,6 +137,7 @@ mod signed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::units::{EventId, Generation, Identity, Slot, Ticket};
     use alloc::string::String;
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
@@ -188,7 +158,7 @@ mod tests {
 
     #[test]
     fn the_format_is_pinned() {
-        let keys = WaitingKeys::new(&[SECRET]).unwrap();
+        let keys = TokenKeys::new(&[SECRET]).unwrap();
         let token = keys.sign(&claims());
         let payload = token.split('.').nth(1).map(|part| BASE64URL.decode(part).unwrap()).unwrap();
         assert_eq!(
@@ -200,25 +170,48 @@ mod tests {
         assert_eq!(token.rsplit('.').next().unwrap(), SIGNATURE);
     }
 
+    #[test]
+    fn a_session_token_is_none_for_waiting_and_the_other_way_round() {
+        let keys = TokenKeys::new(&[SECRET]).unwrap();
+        let session = SessionClaims {
+            event: EventId::parse("sale").unwrap(),
+            generation: Generation(7),
+            slot: Slot(40),
+            ticket: Ticket(42),
+            identity: None,
+            renewed_at: 1_700_000_000,
+            ends_at: 1_700_000_600,
+        };
+        let token = keys.sign_session(&session);
+        let payload = token.split('.').nth(1).map(|part| BASE64URL.decode(part).unwrap()).unwrap();
+        assert_eq!(
+            String::from_utf8(payload).unwrap(),
+            r#"{"aud":"anteroom:session","evt":"sale","gen":7,"slot":40,"tkt":42,"iat":1700000000,"exp":1700000600}"#
+        );
+        assert_eq!(keys.verify_session(&token), Ok(session));
+        assert_eq!(keys.verify(&token), Err(BadToken::OtherPurpose));
+        assert_eq!(keys.verify_session(&keys.sign(&claims())), Err(BadToken::OtherPurpose));
+    }
+
     const SIGNATURE: &str = "Eg28YeOVkB0MgWeqYKRIFfs5MOfuwcSmC6k5f6xP1G8";
 
     #[test]
     fn a_change_of_secret_throws_nobody_out() {
-        let old = WaitingKeys::new(&[SECRET]).unwrap();
-        let new = WaitingKeys::new(&[&b"another secret of thirty-two bytes"[..], SECRET]).unwrap();
+        let old = TokenKeys::new(&[SECRET]).unwrap();
+        let new = TokenKeys::new(&[&b"another secret of thirty-two bytes"[..], SECRET]).unwrap();
         assert_eq!(new.verify(&old.sign(&claims())), Ok(claims()));
         assert_eq!(old.verify(&new.sign(&claims())), Err(BadToken::Forged));
     }
 
     #[test]
     fn a_short_secret_makes_no_keys() {
-        assert!(WaitingKeys::new(&[&SECRET[..31]]).is_none());
-        assert!(WaitingKeys::new(&[&SECRET; 0]).is_none());
+        assert!(TokenKeys::new(&[&SECRET[..31]]).is_none());
+        assert!(TokenKeys::new(&[&SECRET; 0]).is_none());
     }
 
     #[test]
     fn nothing_but_our_signature_over_our_form_is_accepted() {
-        let keys = WaitingKeys::new(&[SECRET]).unwrap();
+        let keys = TokenKeys::new(&[SECRET]).unwrap();
         let token = keys.sign(&claims());
         let (message, signature) = token.rsplit_once('.').unwrap();
         let payload = message.split('.').nth(1).unwrap();
@@ -249,7 +242,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_changed_token_is_never_accepted(at in any::<prop::sample::Index>(), to in "[A-Za-z0-9_.-]") {
-            let keys = WaitingKeys::new(&[SECRET]).unwrap();
+            let keys = TokenKeys::new(&[SECRET]).unwrap();
             let token = keys.sign(&claims());
             let at = at.index(token.len());
             let changed = format!("{}{to}{}", &token[..at], &token[at + 1..]);
@@ -259,9 +252,9 @@ mod tests {
 
         #[test]
         fn hostile_text_never_panics(text in "\\PC{0,300}") {
-            let keys = WaitingKeys::new(&[SECRET]).unwrap();
+            let keys = TokenKeys::new(&[SECRET]).unwrap();
             let dressed = format!("{HEADER}.{text}");
-            prop_assert!(keys.verify(&text).is_err() && keys.verify(&dressed).is_err());
+            prop_assert!(keys.verify(&text).is_err() && keys.verify(&dressed).is_err() && keys.verify_session(&dressed).is_err());
         }
     }
 }

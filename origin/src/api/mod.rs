@@ -16,7 +16,7 @@ use crate::room::{Found, Room, Rooms};
 use crate::secret::Secret;
 use crate::store::StoreError;
 use anteroom_core::code::ErrorCode;
-use anteroom_core::token::WaitingKeys;
+use anteroom_core::token::TokenKeys;
 use anteroom_core::units::{EventId, Identity};
 use axum::Router;
 use axum::body::Body;
@@ -34,7 +34,7 @@ pub struct App {
     /// The rooms.
     pub rooms: Arc<Rooms>,
     /// For waiting tokens.
-    pub keys: WaitingKeys,
+    pub keys: TokenKeys,
     /// For passes.
     pub passes: PassKeys,
     /// Whose user tokens are believed.

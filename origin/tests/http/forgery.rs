@@ -2,7 +2,7 @@
 
 use crate::support::client::{claims_of, ticket_of};
 use crate::support::{SECRET, Site, Store};
-use anteroom_core::token::{WaitingClaims, WaitingKeys};
+use anteroom_core::token::{TokenKeys, WaitingClaims};
 use anteroom_core::units::{EventId, Generation, Ticket};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -87,7 +87,7 @@ async fn a_token_of_one_room_is_not_good_in_another(store: Store) {
     assert_eq!(site.send(request).await.ok(200)["status"], "entered", "it says where it is good, whatever its name");
     assert_eq!(site.stats("gala").await["active"], 0);
     // The same number, signed by us, for a generation that the other room does not have.
-    let keys = WaitingKeys::new(&[SECRET]).unwrap();
+    let keys = TokenKeys::new(&[SECRET]).unwrap();
     let generation = claims_of(&gala)["gen"].as_u64().unwrap();
     for wrong in [generation - 1, generation + 1, 0, u64::MAX] {
         let claims = WaitingClaims {
@@ -113,8 +113,8 @@ async fn a_change_of_secret_throws_nobody_out(store: Store) {
         identity: None,
         issued_at: claims_of(&token)["iat"].as_u64().unwrap(),
     };
-    let old = WaitingKeys::new(&[SECRET]).unwrap().sign(&claims);
-    let new = WaitingKeys::new(&[fresh]).unwrap().sign(&claims);
+    let old = TokenKeys::new(&[SECRET]).unwrap().sign(&claims);
+    let new = TokenKeys::new(&[fresh]).unwrap().sign(&claims);
     assert_eq!(token, new, "the first of them signs");
     assert_eq!(site.status(&old).await.ok(200)["position"], 1);
 }
