@@ -47,6 +47,9 @@ pub struct Board {
     pub mode: String,
     /// Before this, people gather and nobody is called.
     pub opens_at: Option<Millis>,
+    /// What the operator has to say to those who wait.
+    #[serde(default)]
+    pub message: Option<String>,
     /// Highest ticket handed out.
     pub issued: u64,
     /// Now serving.
@@ -145,6 +148,7 @@ mod tests {
             as_of: now,
             mode: mode_word(Mode::Line),
             opens_at: None,
+            message: Some("Doors at eight".into()),
             issued: 10,
             serving: 3,
             waiting: 6,
@@ -163,7 +167,7 @@ mod tests {
         assert_eq!(serde_json::from_str::<Board>(PINNED).unwrap(), board());
     }
 
-    const PINNED: &str = r#"{"format":1,"event_id":"sale","generation":7,"version":3,"as_of":1700000000000,"mode":"line","opens_at":null,"issued":10,"serving":3,"waiting":6,"heartbeat_ms":300000,"patience_ms":120000,"turns":[{"from":1,"last":1,"called_at":1700000000000,"until":1700000120000},{"from":2,"last":3,"called_at":1700000000000,"until":1700000120000}],"pace":{"at":1700000000000,"how":{"steady":{"b":0.5,"r":1.0}},"l":0.0,"v":0.00008889},"sketch":"AwYAAQAAAAAA"}"#;
+    const PINNED: &str = r#"{"format":1,"event_id":"sale","generation":7,"version":3,"as_of":1700000000000,"mode":"line","opens_at":null,"message":"Doors at eight","issued":10,"serving":3,"waiting":6,"heartbeat_ms":300000,"patience_ms":120000,"turns":[{"from":1,"last":1,"called_at":1700000000000,"until":1700000120000},{"from":2,"last":3,"called_at":1700000000000,"until":1700000120000}],"pace":{"at":1700000000000,"how":{"steady":{"b":0.5,"r":1.0}},"l":0.0,"v":0.00008889},"sketch":"AwYAAQAAAAAA"}"#;
 
     #[test]
     fn a_board_tells_where_everybody_stands() {

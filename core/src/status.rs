@@ -14,8 +14,12 @@ use serde::Serialize;
 pub struct Around<'a> {
     /// How the line moves.
     pub pace: &'a Pace,
+    /// The room's mode, as in its settings.
+    pub mode: &'a str,
     /// When calling starts, if that is ahead.
     pub opens_at: Option<Millis>,
+    /// What the operator has to say to those who wait.
+    pub message: Option<&'a str>,
     /// Silence after which a place is lost or a turn is missed, whichever is shorter, milliseconds.
     pub patience_ms: u64,
     /// People in line.
@@ -51,6 +55,12 @@ pub struct StatusReply<'a> {
     pub poll_after_ms: u64,
     /// People in line.
     pub total_waiting: u64,
+    /// The room's mode: in `hold` nobody is called for now.
+    pub mode: &'a str,
+    /// Before this nobody is called, RFC 3339; null once it is past.
+    pub opens_at: Option<String>,
+    /// What the operator has to say to those who wait.
+    pub message: Option<&'a str>,
     /// When this is of, RFC 3339.
     pub as_of: &'a str,
     /// Whether the store has been out of reach since.
@@ -101,6 +111,9 @@ pub fn reply<'a>(
         poll_after_ms,
         // Whoever joined after the host last looked is in line too: nobody is fifth of four.
         total_waiting: around.waiting.max(position.0),
+        mode: around.mode,
+        opens_at: around.opens_at.filter(|opens_at| *opens_at > now).map(rfc3339),
+        message: around.message,
         as_of: around.as_of,
         stale: around.stale,
     })

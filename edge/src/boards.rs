@@ -299,6 +299,7 @@ pub(crate) mod tests {
             as_of: facts.now,
             mode: "line".into(),
             opens_at: None,
+            message: None,
             issued: facts.issued,
             serving: facts.serving,
             waiting: facts.waiting,

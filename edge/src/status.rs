@@ -4,7 +4,7 @@ use crate::boards::Board;
 use anteroom_core::code::ErrorCode;
 use anteroom_core::line::Standing;
 use anteroom_core::status::{self, Around};
-use anteroom_core::token::{WaitingClaims, WaitingKeys};
+use anteroom_core::token::{TokenKeys, WaitingClaims};
 use anteroom_core::units::{Millis, Slot};
 
 /// What a status request gets.
@@ -27,7 +27,7 @@ pub fn token<'a>(query: Option<&'a str>, authorization: Option<&'a str>) -> Opti
 }
 
 /// The claims of a token that we signed; for any other text, the error of the contract.
-pub fn verify(keys: &WaitingKeys, token: &str) -> Result<WaitingClaims, ErrorCode> {
+pub fn verify(keys: &TokenKeys, token: &str) -> Result<WaitingClaims, ErrorCode> {
     keys.verify(token).map_err(|_| ErrorCode::TokenNotFound)
 }
 
@@ -56,7 +56,9 @@ pub fn answer(board: &Board, stale: bool, claims: &WaitingClaims, now: Millis) -
     }
     let around = Around {
         pace: &public.pace,
+        mode: &public.mode,
         opens_at: public.opens_at,
+        message: public.message.as_deref(),
         patience_ms: public.patience_ms,
         waiting: public.waiting,
         as_of: board.as_of(),
@@ -78,8 +80,8 @@ mod tests {
 
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-    fn keys() -> WaitingKeys {
-        WaitingKeys::new(&[SECRET]).unwrap()
+    fn keys() -> TokenKeys {
+        TokenKeys::new(&[SECRET]).unwrap()
     }
 
     fn claims(ticket: u64) -> WaitingClaims {
@@ -173,7 +175,7 @@ mod tests {
     fn a_forged_token_is_not_found_and_a_signed_one_is_read() {
         let token = keys().sign(&claims(7));
         assert_eq!(verify(&keys(), &token), Ok(claims(7)));
-        let others = WaitingKeys::new(&["another secret of thirty-two bytes"]).unwrap();
+        let others = TokenKeys::new(&["another secret of thirty-two bytes"]).unwrap();
         for bad in [others.sign(&claims(7)), String::new(), token[..token.len() - 1].into(), token.replace('.', "")] {
             assert_eq!(verify(&keys(), &bad), Err(ErrorCode::TokenNotFound), "{bad}");
         }

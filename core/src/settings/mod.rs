@@ -114,6 +114,8 @@ pub struct Page {
     pub theme: BTreeMap<String, String>,
     /// Languages offered, best first.
     pub languages: Vec<String>,
+    /// The operator's own template, up to 40,000 characters; `None` = the built-in one.
+    pub template: Option<String>,
 }
 
 /// The settings of a room.
@@ -193,6 +195,7 @@ impl Default for Settings {
                 message: None,
                 theme: BTreeMap::new(),
                 languages: ["en", "ko"].map(String::from).to_vec(),
+                template: None,
             },
         }
     }
@@ -237,6 +240,7 @@ impl Settings {
             page.text("message", 2_000, &mut new.page.message);
             page.theme("theme", &mut new.page.theme);
             page.texts("languages", &mut new.page.languages);
+            page.text("template", 40_000, &mut new.page.template);
         });
         let mut problems = fields.finish();
         new.check(&mut problems);
@@ -326,6 +330,7 @@ impl Settings {
                 "message": self.page.message,
                 "theme": self.page.theme,
                 "languages": self.page.languages,
+                "template": self.page.template,
             },
         })
     }

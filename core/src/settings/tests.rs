@@ -19,7 +19,7 @@ fn the_defaults_are_those_of_the_contract() {
       "places_per_user": 1, "trust_user_id": false,
       "feedback": null, "on_origin_down": "hold",
       "gate": {"hosts": ["*"], "paths": ["/*"], "bypass_paths": [], "bypass_methods": ["OPTIONS"]},
-      "page": {"title": null, "message": null, "theme": {}, "languages": ["en", "ko"]}
+      "page": {"title": null, "message": null, "theme": {}, "languages": ["en", "ko"], "template": null}
     }"#;
     let contract: Value = serde_json::from_str(contract).unwrap();
     assert_eq!(Settings::default().to_json(), contract);

@@ -101,7 +101,9 @@ impl View {
     pub fn around(&self, stale: bool) -> Around<'_> {
         Around {
             pace: &self.pace,
+            mode: self.settings.mode.as_str(),
             opens_at: self.opens_at,
+            message: self.settings.page.message.as_deref(),
             patience_ms: self.settings.heartbeat_ms().min(self.settings.claim_ms()),
             waiting: self.facts.waiting,
             as_of: &self.as_of,
@@ -122,6 +124,7 @@ impl View {
                 as_of: facts.now,
                 mode: board::mode_word(settings.mode),
                 opens_at: self.opens_at,
+                message: settings.page.message.clone(),
                 issued: facts.issued,
                 serving: facts.serving,
                 waiting: facts.waiting,

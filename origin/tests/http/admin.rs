@@ -37,7 +37,7 @@ fn defaults() -> Value {
         "places_per_user": 1, "trust_user_id": false,
         "feedback": null, "on_origin_down": "hold",
         "gate": {"hosts": ["*"], "paths": ["/*"], "bypass_paths": [], "bypass_methods": ["OPTIONS"]},
-        "page": {"title": null, "message": null, "theme": {}, "languages": ["en", "ko"]}
+        "page": {"title": null, "message": null, "theme": {}, "languages": ["en", "ko"], "template": null}
     })
 }
 
