@@ -22,6 +22,7 @@ mod path;
 mod request;
 mod rooms;
 mod shown;
+pub mod told;
 
 pub use decide::{
     CLOSED_RETRY_SEC, Ended, GRACE_MS, HELD_RETRY_SEC, Known, OPEN_AFTER_MS, Outcome, Passage, Place, Scene,
