@@ -2,8 +2,10 @@
 
 use super::own::{joined, with_parameter};
 use super::request::Facts;
-use super::shown::{SESSION_COOKIE, TOKEN_PARAMETER, WAIT_COOKIE};
+use super::shown::{SESSION_COOKIE, TOKEN_PARAMETER, WAIT_COOKIE, cookie_name};
+use crate::settings::Settings;
 use crate::token::SessionClaims;
+use crate::units::{EventId, Millis};
 use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -116,6 +118,34 @@ pub fn set_cookie(name: &str, value: &str, max_age_sec: u64) -> String {
 /// `Cache-Control` of every answer that sets a cookie of ours: a cache that kept it would hand out somebody's place.
 pub const PRIVATE: &str = "private, no-store";
 
+/// The answer's header that hands a token to a client without cookies; it shows it in the header of the same name.
+pub const TOKEN_HEADER: &str = "anteroom-token";
+
+/// Headers of an answer that hands out a place: its cookie, which lasts as long as the longest wait.
+pub fn place_given(event: &EventId, token: &str, settings: &Settings) -> Vec<(&'static str, String)> {
+    let cookie = set_cookie(&cookie_name(WAIT_COOKIE, event), token, settings.max_wait_ms() / 1000);
+    Vec::from([("set-cookie", cookie), ("cache-control", PRIVATE.into())])
+}
+
+/// Headers of an answer that hands out a session, just opened or extended: its cookie, which lasts as long as the session; the place's
+/// cookie is taken away; and where the client carries its tokens itself, the token.
+pub fn session_given(claims: &SessionClaims, token: &str, by_hand: bool, now: Millis) -> Vec<(&'static str, String)> {
+    let left_sec = claims.left_ms(now).div_ceil(1000);
+    let mut headers = Vec::from([
+        ("set-cookie", set_cookie(&cookie_name(SESSION_COOKIE, &claims.event), token, left_sec)),
+        ("set-cookie", set_cookie(&cookie_name(WAIT_COOKIE, &claims.event), "", 0)),
+        ("cache-control", PRIVATE.into()),
+    ]);
+    headers.extend(by_hand.then(|| (TOKEN_HEADER, token.into())));
+    headers
+}
+
+/// Headers of an answer after which the client is nobody to the room: left, or done.
+pub fn forgotten(event: &EventId) -> Vec<(&'static str, String)> {
+    let gone = |prefix| ("set-cookie", set_cookie(&cookie_name(prefix, event), "", 0));
+    Vec::from([gone(SESSION_COOKIE), gone(WAIT_COOKIE), ("cache-control", PRIVATE.into())])
+}
+
 /// What a page without script has shown: the best position and the longest way, so that none gets worse.
 pub fn seen(facts: &Facts<'_>) -> Option<(u64, u64)> {
     let (best, of) = facts.parameter(SEEN_PARAMETER)?.split_once('.')?;
@@ -138,7 +168,7 @@ pub fn next_look(at: &str, token: Option<&str>, seen: Option<(u64, u64)>) -> Str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::units::{EventId, Generation, Identity, Slot, Ticket};
+    use crate::units::{Generation, Identity, Slot, Ticket};
     use proptest::prelude::*;
 
     #[test]
@@ -185,18 +215,43 @@ mod tests {
     }
 
     #[test]
-    fn the_site_is_told_who_is_inside() {
-        let session = SessionClaims {
+    fn what_is_handed_out_is_kept_by_nobody_else() {
+        let session = SessionClaims { identity: None, ..session() };
+        let given = session_given(&session, "t.o.k", true, Millis(400_500));
+        assert_eq!(
+            given,
+            [
+                ("set-cookie", set_cookie("__Host-anteroom-session-sale", "t.o.k", 600)),
+                ("set-cookie", set_cookie("__Host-anteroom-wait-sale", "", 0)),
+                ("cache-control", "private, no-store".into()),
+                ("anteroom-token", "t.o.k".into()),
+            ]
+        );
+        assert!(session_given(&session, "t.o.k", false, Millis(0)).iter().all(|(name, _)| *name != TOKEN_HEADER));
+        let event = EventId::parse("sale").unwrap();
+        let place = place_given(&event, "t.o.k", &Settings::default());
+        assert_eq!(place[0].1, set_cookie("__Host-anteroom-wait-sale", "t.o.k", 7_200));
+        for headers in [given, place, forgotten(&event)] {
+            assert!(headers.contains(&("cache-control", "private, no-store".into())));
+        }
+    }
+
+    fn session() -> SessionClaims {
+        SessionClaims {
             event: EventId::parse("sale").unwrap(),
             generation: Generation(1),
             slot: Slot(7),
             ticket: Ticket(7),
             identity: Some(Identity::parse("jö b").unwrap()),
-            renewed_at: 0,
-            ends_at: 1,
-        };
+            renewed_at: 400,
+            ends_at: 1_000,
+        }
+    }
+
+    #[test]
+    fn the_site_is_told_who_is_inside() {
         let want = [("anteroom-event", "sale"), ("anteroom-ticket", "7"), ("anteroom-identity", "j%C3%B6%20b")];
-        assert_eq!(admitted(&session), want.map(|(name, value)| (name, value.to_string())));
+        assert_eq!(admitted(&session()), want.map(|(name, value)| (name, value.to_string())));
     }
 
     #[test]
