@@ -17,6 +17,7 @@ pub mod bitmap;
 pub mod board;
 pub mod code;
 pub mod eta;
+pub mod gate;
 pub mod line;
 pub mod poll;
 pub mod rank;
