@@ -2,6 +2,7 @@
 
 mod admin;
 mod board;
+mod issue;
 pub(crate) mod passes;
 pub(crate) mod queue;
 pub(crate) mod shown;
