@@ -76,10 +76,14 @@ codes! {
     RateLimited = "RATE_LIMITED", 429;
     /// A bug; the cause is in the log under the trace id, never in the body.
     InternalError = "INTERNAL_ERROR", 500;
+    /// The site behind the gate cannot be reached, or answers what is no HTTP.
+    BadGateway = "BAD_GATEWAY", 502;
     /// The room turns everybody away.
     RoomFull = "ROOM_FULL", 503;
     /// The store cannot be reached; nothing was changed.
     Unavailable = "UNAVAILABLE", 503;
+    /// The site behind the gate does not answer in time.
+    GatewayTimeout = "GATEWAY_TIMEOUT", 504;
 }
 
 impl fmt::Display for ErrorCode {
@@ -99,7 +103,7 @@ mod tests {
             EVENT_NOT_FOUND 404, TOKEN_NOT_FOUND 404, TOKEN_EXPIRED 404, METHOD_NOT_ALLOWED 405, DUPLICATE_REQUEST 409, \
             IDEMPOTENCY_CONFLICT 409, BOOKING_CLOSED 409, JOIN_NOT_OPEN 409, RESERVATION_CONFLICT 409, SOLD_OUT 409, \
             RESERVATION_EXPIRED 409, PASS_SPENT 409, PAYLOAD_TOO_LARGE 413, RATE_LIMITED 429, INTERNAL_ERROR 500, \
-            ROOM_FULL 503, UNAVAILABLE 503";
+            BAD_GATEWAY 502, ROOM_FULL 503, UNAVAILABLE 503, GATEWAY_TIMEOUT 504";
         let mut listed = contract.split(", ");
         for code in ErrorCode::ALL {
             assert_eq!(listed.next(), Some(std::format!("{code} {}", code.status()).as_str()));

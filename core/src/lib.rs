@@ -18,6 +18,7 @@ pub mod board;
 pub mod code;
 pub mod cors;
 pub mod eta;
+pub mod gate;
 pub mod line;
 pub mod poll;
 pub mod rank;

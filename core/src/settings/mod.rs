@@ -260,6 +260,7 @@ impl Settings {
         in_order(joins_open, opens, "schedule.opens", "is before schedule.joins_open");
         in_order(opens, closes, "schedule.closes", "is before schedule.opens");
         in_order(joins_open, closes, "schedule.closes", "is before schedule.joins_open");
+        problems.extend(crate::gate::problems(&self.gate));
         if let Release::Waves { size, .. } = self.release
             && self.capacity.is_some_and(|capacity| size > capacity)
         {

@@ -21,7 +21,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub(super) fn new(field: &str, what: impl Into<String>) -> Self {
+    pub(crate) fn new(field: &str, what: impl Into<String>) -> Self {
         Self { field: field.into(), what: what.into() }
     }
 }

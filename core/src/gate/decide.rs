@@ -1,0 +1,445 @@
+//! What becomes of a request at the gate.
+
+use super::request::{Client, Reads};
+use super::rooms::Route;
+use crate::code::ErrorCode;
+use crate::settings::{Mode, OnOriginDown, Settings};
+use crate::token::SessionClaims;
+use crate::units::{Generation, Millis};
+
+/// So long must the origin be away before a room that says `open` lets people through, milliseconds. Shorter outages are waited out.
+pub const OPEN_AFTER_MS: u64 = 30_000;
+/// So long at most is a session honoured beyond its end while the origin, which alone could extend it, is away, milliseconds.
+pub const GRACE_MS: u64 = 600_000;
+/// When to try again where nobody could be given a place, seconds.
+pub const HELD_RETRY_SEC: u64 = 5;
+/// When to try again at a room that turns everybody away, seconds.
+pub const CLOSED_RETRY_SEC: u64 = 30;
+
+/// What a host knows at the moment of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// The time.
+    pub now: Millis,
+    /// The room's generation, if it has ever been heard of.
+    pub generation: Option<Generation>,
+    /// For how long the origin (where the origin itself is the host: the store) has been away; 0 when it is there, milliseconds.
+    pub away_ms: u64,
+}
+
+/// What became of the place that a visitor holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The visitor holds none.
+    None,
+    /// In line, or silent and back.
+    Waiting,
+    /// Called: may enter.
+    Ready,
+    /// The turn was taken; the session may still be open.
+    Entered,
+    /// There is no such place any more, and why.
+    Over(ErrorCode),
+    /// Nobody who knows can be asked.
+    Unknown,
+}
+
+impl Place {
+    /// From the answer to a status request: its `status`, or the code that it was refused with.
+    pub fn of(answer: Result<&str, ErrorCode>) -> Self {
+        match answer {
+            Ok("waiting") => Self::Waiting,
+            Ok("ready") => Self::Ready,
+            Ok("entered") => Self::Entered,
+            Err(code @ (ErrorCode::TokenExpired | ErrorCode::TokenNotFound | ErrorCode::EventNotFound)) => {
+                Self::Over(code)
+            }
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// What becomes of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It goes to the site.
+    Pass(Passage),
+    /// Give the visitor a place, then ask [`after_join`].
+    Join,
+    /// Take the visitor's turn, then ask [`after_enter`].
+    Enter,
+    /// It is answered here.
+    Show(Scene),
+}
+
+/// How a request goes to the site.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Passage {
+    /// The session that it goes by; `None` where nothing is guarded.
+    pub session: Option<SessionClaims>,
+    /// Whether to ask the origin to extend that session, without letting the visitor wait for it.
+    pub renew: bool,
+}
+
+/// What is shown instead of the site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scene {
+    /// The visitor's place in line.
+    Line,
+    /// The place is over; who wants joins again.
+    Ended(Ended),
+    /// The room takes nobody: it rejects ([`ErrorCode::RoomFull`]), or booking has closed ([`ErrorCode::BookingClosed`]).
+    Closed(ErrorCode),
+    /// The room does not take people yet.
+    NotOpen,
+    /// No place can be given at the moment; try again.
+    Held,
+    /// Not inside, and not somebody who would see a place.
+    Outside,
+    /// Something was wrong with the request, or with the site.
+    Refused(ErrorCode),
+}
+
+/// Why a place is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The turn was missed, the place passed over in silence, the wait too long, or the session over.
+    Lost,
+    /// Given up on purpose.
+    Left,
+}
+
+impl Scene {
+    /// The code that a program reads.
+    pub const fn code(self) -> ErrorCode {
+        match self {
+            Scene::Line | Scene::Outside => ErrorCode::NotReady,
+            Scene::Ended(Ended::Lost) => ErrorCode::TokenExpired,
+            Scene::Ended(Ended::Left) => ErrorCode::TokenNotFound,
+            Scene::Closed(code) | Scene::Refused(code) => code,
+            Scene::NotOpen => ErrorCode::JoinNotOpen,
+            Scene::Held => ErrorCode::Unavailable,
+        }
+    }
+
+    /// The HTTP status for this client. A page that tells of a place is an answer like any other; a program, which has asked for
+    /// something else, must see that it did not get it.
+    pub const fn status(self, reads: Reads) -> u16 {
+        match (reads, self) {
+            (Reads::Page, Scene::Line | Scene::Ended(_) | Scene::NotOpen) => 200,
+            (Reads::Page, Scene::Closed(ErrorCode::BookingClosed)) => 200,
+            _ => self.code().status(),
+        }
+    }
+
+    /// Seconds for `Retry-After`, where the scene itself says when. For [`Scene::Line`] it is the pace of the place.
+    pub const fn retry_after_sec(self) -> Option<u64> {
+        match self {
+            Scene::Held | Scene::Outside => Some(HELD_RETRY_SEC),
+            Scene::Closed(ErrorCode::RoomFull) => Some(CLOSED_RETRY_SEC),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a session admits at `known.now`, and whether it is time to have it extended.
+///
+/// It admits until it ends, as long as the room has not been reset. One that is being used and that nobody could extend, because the
+/// origin has been away since before it ended, admits on, for [`GRACE_MS`] at most.
+fn admits(session: &SessionClaims, settings: &Settings, known: &Known) -> Option<Passage> {
+    if known.generation.is_some_and(|generation| session.generation < generation) {
+        return None;
+    }
+    let over_ms = known.now.since(Millis(session.ends_at.saturating_mul(1000)));
+    let grace = settings.session_renew && over_ms < known.away_ms.min(GRACE_MS);
+    if session.left_ms(known.now) == 0 && !grace {
+        return None;
+    }
+    let renew = settings.session_renew && session.is_half_over(known.now);
+    Some(Passage { session: Some(session.clone()), renew })
+}
+
+/// Whether the room lets everybody through for want of the origin.
+fn is_open(settings: &Settings, known: &Known) -> bool {
+    settings.on_origin_down == OnOriginDown::Open && known.away_ms >= OPEN_AFTER_MS && settings.mode != Mode::Reject
+}
+
+/// What becomes of a request that belongs to `route`, by a client who proves to hold `session` and `place`.
+///
+/// In this order: what nobody guards passes; a good session passes; a room that rejects turns away; without the origin the room does
+/// what it says; a place in line is shown, and its turn taken by programs at once and by persons when they say so; whoever has no
+/// place and would see one joins.
+pub fn decide(
+    route: Route<'_>,
+    client: Client,
+    session: Option<&SessionClaims>,
+    place: Place,
+    known: &Known,
+) -> Outcome {
+    let room = match route {
+        Route::Open | Route::Through(_) => return Outcome::Pass(Passage::default()),
+        Route::Refuse(code) => return Outcome::Show(Scene::Refused(code)),
+        Route::Guarded(room) => room,
+    };
+    let settings = &*room.settings;
+    if let Some(passage) = session.and_then(|session| admits(session, settings, known)) {
+        return Outcome::Pass(passage);
+    }
+    if settings.mode == Mode::Reject {
+        return Outcome::Show(Scene::Closed(ErrorCode::RoomFull));
+    }
+    if is_open(settings, known) {
+        return Outcome::Pass(Passage::default());
+    }
+    match place {
+        Place::Waiting => Outcome::Show(Scene::Line),
+        Place::Ready if client.reads == Reads::Data => Outcome::Enter,
+        Place::Ready => Outcome::Show(Scene::Line),
+        Place::Entered => Outcome::Enter,
+        Place::Over(ErrorCode::TokenExpired) => Outcome::Show(Scene::Ended(Ended::Lost)),
+        Place::Unknown => Outcome::Show(Scene::Held),
+        Place::None | Place::Over(_) if client.may_join => Outcome::Join,
+        Place::None | Place::Over(_) => Outcome::Show(Scene::Outside),
+    }
+}
+
+/// What follows when a place was asked for: whether its turn is now, or the code that it was refused with.
+pub fn after_join(settings: &Settings, joined: Result<bool, ErrorCode>, known: &Known) -> Outcome {
+    match joined {
+        Ok(true) => Outcome::Enter,
+        Ok(false) => Outcome::Show(Scene::Line),
+        Err(code) => failed(settings, code, known),
+    }
+}
+
+/// What follows when a turn was to be taken: the session that it opened, or the code that it was refused with.
+pub fn after_enter(settings: &Settings, entered: Result<SessionClaims, ErrorCode>, known: &Known) -> Outcome {
+    match entered {
+        Ok(session) => Outcome::Pass(Passage { session: Some(session), renew: false }),
+        Err(ErrorCode::NotReady) => Outcome::Show(Scene::Line),
+        Err(ErrorCode::TokenExpired | ErrorCode::TokenNotFound) => Outcome::Show(Scene::Ended(Ended::Lost)),
+        Err(code) => failed(settings, code, known),
+    }
+}
+
+fn failed(settings: &Settings, code: ErrorCode, known: &Known) -> Outcome {
+    match code {
+        _ if is_open(settings, known) => Outcome::Pass(Passage::default()),
+        ErrorCode::RoomFull | ErrorCode::BookingClosed => Outcome::Show(Scene::Closed(code)),
+        ErrorCode::JoinNotOpen => Outcome::Show(Scene::NotOpen),
+        ErrorCode::RateLimited => Outcome::Show(Scene::Refused(code)),
+        // A room that has just been deleted is unknown to the next request; until then nobody gets in.
+        _ => Outcome::Show(Scene::Held),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::request::Facts;
+    use crate::gate::rooms::Gate;
+    use crate::units::{EventId, Slot, Ticket};
+    use alloc::sync::Arc;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    const NOW: Millis = Millis(1_800_000_000_000);
+    const THERE: Known = Known { now: NOW, generation: Some(Generation(7)), away_ms: 0 };
+    const PERSON: Client = Client { reads: Reads::Page, may_join: true };
+    const PROGRAM: Client = Client { reads: Reads::Data, may_join: true };
+    const PICTURE: Client = Client { reads: Reads::Neither, may_join: false };
+
+    fn gate(settings: Value) -> Gate {
+        let settings = Settings::default().patched(&settings).unwrap();
+        Gate::new([(EventId::parse("sale").unwrap(), Arc::new(settings))])
+    }
+
+    fn session(left_sec: i64) -> SessionClaims {
+        SessionClaims {
+            event: EventId::parse("sale").unwrap(),
+            generation: Generation(7),
+            slot: Slot(3),
+            ticket: Ticket(3),
+            identity: None,
+            renewed_at: (NOW.secs() as i64 + left_sec - 600) as u64,
+            ends_at: (NOW.secs() as i64 + left_sec) as u64,
+        }
+    }
+
+    fn decided(
+        settings: Value,
+        method: &str,
+        client: Client,
+        session: Option<&SessionClaims>,
+        place: Place,
+        known: Known,
+    ) -> Outcome {
+        let gate = gate(settings);
+        let mut facts = Facts::new(method, "/tickets");
+        facts.header("host", "shop.example");
+        decide(gate.route(&facts), client, session, place, &known)
+    }
+
+    fn visit(settings: Value, client: Client, place: Place, known: Known) -> Outcome {
+        decided(settings, "GET", client, None, place, known)
+    }
+
+    fn inside(settings: Value, session: SessionClaims, known: Known) -> Option<bool> {
+        match decided(settings, "GET", PERSON, Some(&session), Place::None, known) {
+            Outcome::Pass(passage) => Some(passage.renew),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn everybody_gets_what_their_place_is_worth() {
+        use Outcome::{Enter, Join, Show};
+        for (client, place, want) in [
+            (PERSON, Place::None, Join),
+            (PROGRAM, Place::None, Join),
+            (PICTURE, Place::None, Show(Scene::Outside)),
+            (PERSON, Place::Waiting, Show(Scene::Line)),
+            (PROGRAM, Place::Waiting, Show(Scene::Line)),
+            (PICTURE, Place::Waiting, Show(Scene::Line)),
+            (PERSON, Place::Ready, Show(Scene::Line)),
+            (PROGRAM, Place::Ready, Enter),
+            (PICTURE, Place::Ready, Show(Scene::Line)),
+            (PERSON, Place::Entered, Enter),
+            (PERSON, Place::Over(ErrorCode::TokenExpired), Show(Scene::Ended(Ended::Lost))),
+            (PERSON, Place::Over(ErrorCode::TokenNotFound), Join),
+            (PICTURE, Place::Over(ErrorCode::TokenNotFound), Show(Scene::Outside)),
+            (PERSON, Place::Unknown, Show(Scene::Held)),
+        ] {
+            assert_eq!(visit(json!({}), client, place, THERE), want, "{client:?} {place:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_guarded_passes_and_a_room_that_rejects_turns_away() {
+        let nothing = Outcome::Pass(Passage::default());
+        assert_eq!(visit(json!({"mode": "passthrough"}), PERSON, Place::None, THERE), nothing);
+        assert_eq!(decided(json!({}), "OPTIONS", PERSON, None, Place::None, THERE), nothing);
+        let full = Outcome::Show(Scene::Closed(ErrorCode::RoomFull));
+        assert_eq!(visit(json!({"mode": "reject"}), PERSON, Place::Ready, THERE), full);
+        assert_eq!(inside(json!({"mode": "reject"}), session(500), THERE), Some(false), "who is inside stays");
+        assert_eq!(visit(json!({"mode": "hold"}), PERSON, Place::None, THERE), Outcome::Join);
+    }
+
+    #[test]
+    fn a_session_admits_until_it_ends_and_is_extended_from_half_of_it_on() {
+        for (left, renew) in [(600, Some(false)), (301, Some(false)), (300, Some(true)), (1, Some(true)), (0, None)] {
+            assert_eq!(inside(json!({}), session(left), THERE), renew, "{left}");
+        }
+        assert_eq!(inside(json!({"session_renew": false}), session(100), THERE), Some(false));
+        let reset = Known { generation: Some(Generation(8)), ..THERE };
+        assert_eq!(inside(json!({}), session(500), reset), None, "everybody out");
+        let behind = Known { generation: Some(Generation(6)), ..THERE };
+        assert_eq!(inside(json!({}), session(500), behind), Some(false), "the host has not heard of the reset");
+        let nothing = Known { generation: None, ..THERE };
+        assert_eq!(inside(json!({}), session(500), nothing), Some(false));
+    }
+
+    #[test]
+    fn nobody_inside_is_thrown_out_because_the_origin_is_away() {
+        let away = |sec: u64| Known { away_ms: sec * 1000, ..THERE };
+        assert_eq!(inside(json!({}), session(-100), away(120)), Some(true), "ran out since");
+        assert_eq!(inside(json!({}), session(-130), away(120)), None, "ran out before");
+        assert_eq!(inside(json!({}), session(-601), away(900)), None, "not for ever");
+        assert_eq!(inside(json!({"session_renew": false}), session(-100), away(120)), None, "nothing extends it");
+    }
+
+    #[test]
+    fn without_the_origin_a_room_does_what_it_says() {
+        let away = |sec: u64| Known { away_ms: sec * 1000, ..THERE };
+        let open = || json!({"on_origin_down": "open"});
+        let nothing = Outcome::Pass(Passage::default());
+        for place in [Place::None, Place::Waiting, Place::Unknown] {
+            assert_eq!(visit(open(), PERSON, place, away(30)), nothing);
+            assert_ne!(visit(open(), PERSON, place, away(29)), nothing);
+            assert_ne!(visit(json!({}), PERSON, place, away(300)), nothing);
+        }
+        let settings = |settings: Value| Settings::default().patched(&settings).unwrap();
+        let down = Err(ErrorCode::Unavailable);
+        assert_eq!(after_join(&settings(json!({})), down, &away(300)), Outcome::Show(Scene::Held));
+        assert_eq!(after_join(&settings(open()), down, &away(3)), Outcome::Show(Scene::Held));
+        assert_eq!(after_join(&settings(open()), down, &away(300)), nothing);
+        assert_eq!(after_enter(&settings(open()), Err(ErrorCode::Unavailable), &away(300)), nothing);
+    }
+
+    #[test]
+    fn what_follows_a_join_and_a_turn() {
+        let settings = Settings::default();
+        for (code, want) in [
+            (ErrorCode::JoinNotOpen, Scene::NotOpen),
+            (ErrorCode::BookingClosed, Scene::Closed(ErrorCode::BookingClosed)),
+            (ErrorCode::RoomFull, Scene::Closed(ErrorCode::RoomFull)),
+            (ErrorCode::RateLimited, Scene::Refused(ErrorCode::RateLimited)),
+            (ErrorCode::Unavailable, Scene::Held),
+            (ErrorCode::EventNotFound, Scene::Held),
+        ] {
+            assert_eq!(after_join(&settings, Err(code), &THERE), Outcome::Show(want), "{code}");
+        }
+        assert_eq!(after_join(&settings, Ok(true), &THERE), Outcome::Enter);
+        assert_eq!(after_join(&settings, Ok(false), &THERE), Outcome::Show(Scene::Line));
+        let passage = Passage { session: Some(session(600)), renew: false };
+        assert_eq!(after_enter(&settings, Ok(session(600)), &THERE), Outcome::Pass(passage));
+        for (code, want) in [
+            (ErrorCode::NotReady, Scene::Line),
+            (ErrorCode::TokenExpired, Scene::Ended(Ended::Lost)),
+            (ErrorCode::Unavailable, Scene::Held),
+        ] {
+            assert_eq!(after_enter(&settings, Err(code), &THERE), Outcome::Show(want), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_program_is_never_told_that_it_got_what_it_asked_for() {
+        for scene in [
+            Scene::Line,
+            Scene::Ended(Ended::Lost),
+            Scene::Ended(Ended::Left),
+            Scene::Closed(ErrorCode::RoomFull),
+            Scene::Closed(ErrorCode::BookingClosed),
+            Scene::NotOpen,
+            Scene::Held,
+            Scene::Outside,
+            Scene::Refused(ErrorCode::BadGateway),
+        ] {
+            assert!(scene.status(Reads::Data) >= 400 && scene.status(Reads::Neither) >= 400, "{scene:?}");
+            assert_eq!(scene.status(Reads::Data), scene.code().status());
+        }
+        assert_eq!(Scene::Line.status(Reads::Page), 200);
+        assert_eq!(Scene::Held.status(Reads::Page), 503);
+    }
+
+    proptest! {
+        #[test]
+        fn only_a_good_session_or_an_open_room_passes(
+            mode in prop::sample::select(std::vec!["line", "hold", "reject"]),
+            down in prop::sample::select(std::vec!["hold", "open"]),
+            renew: bool, reads in 0..3, may_join: bool, left in -2000i64..2000, generation in 5u64..10,
+            known in prop::option::of(5u64..10), away_ms in 0u64..2_000_000, place in 0..6, has_session: bool,
+        ) {
+            let client =
+                Client { reads: [Reads::Page, Reads::Data, Reads::Neither][reads as usize], may_join };
+            let places = [
+                Place::None, Place::Waiting, Place::Ready, Place::Entered, Place::Unknown,
+                Place::Over(ErrorCode::TokenExpired),
+            ];
+            let session = SessionClaims { generation: Generation(generation), ..session(left) };
+            let known = Known { generation: known.map(Generation), away_ms, ..THERE };
+            let settings = json!({"mode": mode, "on_origin_down": down, "session_renew": renew});
+            let session = has_session.then_some(&session);
+            let outcome = decided(settings, "GET", client, session, places[place as usize], known);
+            if let Outcome::Pass(passage) = outcome {
+                match passage.session {
+                    Some(session) => {
+                        prop_assert!(known.generation.is_none_or(|known| session.generation >= known));
+                        prop_assert!(left > 0 || renew && (-left as u64) * 1000 < away_ms.min(GRACE_MS));
+                    }
+                    None => prop_assert!(down == "open" && away_ms >= OPEN_AFTER_MS && mode != "reject"),
+                }
+            }
+        }
+    }
+}

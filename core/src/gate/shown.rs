@@ -1,0 +1,228 @@
+//! The tokens that a request shows: in cookies of a room's own, in a header, as bearer, in the query.
+
+use super::request::Facts;
+#[cfg(feature = "signatures")]
+use crate::token::{SessionClaims, TokenKeys, WaitingClaims};
+use crate::units::EventId;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// What the names of cookies with waiting tokens begin with; the event follows.
+pub const WAIT_COOKIE: &str = "__Host-anteroom-wait-";
+/// What the names of cookies with session tokens begin with; the event follows.
+pub const SESSION_COOKIE: &str = "__Host-anteroom-session-";
+/// The parameter of a query that carries a token where cookies are blocked.
+pub const TOKEN_PARAMETER: &str = "anteroom_token";
+/// Most cookies of one name that are looked at: a jar can hold more than one, and a request any number.
+const SAME_MAX: usize = 3;
+
+/// The name of a room's cookie. An event's colon, which no cookie's name may have, is written as a tilde, which no event has.
+pub fn cookie_name(prefix: &str, event: &EventId) -> String {
+    let mut name = String::from(prefix);
+    name.extend(event.as_str().chars().map(|c| if c == ':' { '~' } else { c }));
+    name
+}
+
+/// The values of the cookies of a name, at most a few.
+pub fn cookies<'a>(facts: &Facts<'a>, name: &str) -> Vec<&'a str> {
+    let pairs = facts.cookies.iter().flat_map(|header| header.split(';'));
+    let values = pairs.filter_map(|pair| pair.trim().split_once('=').filter(|(key, _)| *key == name));
+    let unquoted = |value: &'a str| value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value);
+    values.map(|(_, value)| unquoted(value)).filter(|value| !value.is_empty()).take(SAME_MAX).collect()
+}
+
+/// What a request shows for a room; nothing is believed yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shown<'a> {
+    /// From the room's session cookies.
+    pub sessions: Vec<&'a str>,
+    /// From the room's waiting cookies.
+    pub places: Vec<&'a str>,
+    /// Carried by the client itself, best first: `Anteroom-Token`, a bearer token, the query.
+    pub carried: Vec<&'a str>,
+}
+
+impl<'a> Shown<'a> {
+    /// What the request shows for the room of an event. O(length of the headers).
+    pub fn find(facts: &Facts<'a>, event: &EventId) -> Self {
+        let bearer = facts.authorization.and_then(|value| {
+            let (scheme, token) = value.split_once(' ')?;
+            // The site has bearer tokens of its own: only what is formed like one of ours is looked at.
+            let formed = |token: &&str| token.split('.').count() == 3;
+            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(formed)
+        });
+        let carried = [facts.token.map(str::trim), bearer, facts.parameter(TOKEN_PARAMETER)];
+        Self {
+            sessions: cookies(facts, &cookie_name(SESSION_COOKIE, event)),
+            places: cookies(facts, &cookie_name(WAIT_COOKIE, event)),
+            carried: carried.into_iter().flatten().filter(|token| !token.is_empty()).collect(),
+        }
+    }
+}
+
+/// Who a visitor proves to be, in one room.
+#[cfg(feature = "signatures")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Visitor<'a> {
+    /// The session that a token of ours names.
+    pub session: Option<SessionClaims>,
+    /// Whether the client carries the session itself, so that no cookie need be set.
+    pub session_by_hand: bool,
+    /// The place that a token of ours names, and that token.
+    pub place: Option<(WaitingClaims, &'a str)>,
+    /// Whether the client carries the place itself: its cookies may be blocked.
+    pub place_by_hand: bool,
+    /// Texts that are neither, and may be passes: for whoever has the public keys to look at.
+    pub passes: Vec<&'a str>,
+}
+
+#[cfg(feature = "signatures")]
+impl<'a> Visitor<'a> {
+    /// Believes what our secrets have signed for this event, and nothing else. Of several sessions the one that lasts longest counts,
+    /// of several places the one that the client carries itself, then the earliest. At most nine signatures are checked.
+    pub fn verify(shown: &Shown<'a>, keys: &TokenKeys, event: &EventId) -> Self {
+        let mut visitor = Self::default();
+        for token in &shown.carried {
+            if let Ok(claims) = keys.verify_session(token) {
+                visitor.take_session(claims, event, true);
+            } else if let Ok(claims) = keys.verify(token) {
+                if visitor.place.is_none() && claims.event == *event {
+                    visitor.place = Some((claims, token));
+                    visitor.place_by_hand = true;
+                }
+            } else {
+                visitor.passes.push(token);
+            }
+        }
+        for token in &shown.sessions {
+            if let Ok(claims) = keys.verify_session(token) {
+                visitor.take_session(claims, event, false);
+            }
+        }
+        let known =
+            |token: &&'a str| keys.verify(token).ok().filter(|claims| claims.event == *event).map(|c| (c, *token));
+        let kept = shown.places.iter().filter_map(known).min_by_key(|(claims, _)| {
+            // Of the newest generation, the place nearest to the front.
+            (core::cmp::Reverse(claims.generation), claims.ticket)
+        });
+        match (&visitor.place, kept) {
+            // The cookie has it too: nothing need be carried any more.
+            (Some((carried, _)), Some((kept, _))) if *carried == kept => visitor.place_by_hand = false,
+            (None, Some(kept)) => visitor.place = Some(kept),
+            _ => {}
+        }
+        visitor
+    }
+
+    /// Believes a session, unless it is of another event or a longer one is known.
+    pub fn take_session(&mut self, claims: SessionClaims, event: &EventId, by_hand: bool) {
+        let better = |known: &SessionClaims| (claims.generation, claims.ends_at) > (known.generation, known.ends_at);
+        if claims.event == *event && self.session.as_ref().is_none_or(better) {
+            (self.session, self.session_by_hand) = (Some(claims), by_hand);
+        }
+    }
+}
+
+#[cfg(feature = "signatures")]
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::{Generation, Slot, Ticket};
+    use proptest::prelude::*;
+    use std::{format, vec};
+
+    fn keys() -> TokenKeys {
+        TokenKeys::new(&["0123456789abcdef0123456789abcdef"]).unwrap()
+    }
+
+    fn event(text: &str) -> EventId {
+        EventId::parse(text).unwrap()
+    }
+
+    fn place(of: &str, ticket: u64) -> String {
+        let (generation, ticket) = (Generation(1), Ticket(ticket));
+        keys().sign(&WaitingClaims { event: event(of), generation, ticket, identity: None, issued_at: 5 })
+    }
+
+    fn session(of: &str, ends_at: u64) -> String {
+        keys().sign_session(&SessionClaims {
+            event: event(of),
+            generation: Generation(1),
+            slot: Slot(3),
+            ticket: Ticket(3),
+            identity: None,
+            renewed_at: 5,
+            ends_at,
+        })
+    }
+
+    /// The ticket of the place, whether it is carried by hand, the end of the session, and how many texts may be passes.
+    fn seen(target: &str, headers: &[(&str, String)]) -> (Option<u64>, bool, Option<u64>, usize) {
+        let mut facts = Facts::new("GET", target);
+        headers.iter().for_each(|(name, value)| facts.header(name, value));
+        let sale = event("sale");
+        let visitor = Visitor::verify(&Shown::find(&facts, &sale), &keys(), &sale);
+        let ticket = visitor.place.map(|(claims, _)| claims.ticket.0);
+        (ticket, visitor.place_by_hand, visitor.session.map(|session| session.ends_at), visitor.passes.len())
+    }
+
+    #[test]
+    fn a_place_is_found_wherever_it_is_carried() {
+        let token = place("sale", 7);
+        let cookie = ("cookie", format!("a=b; __Host-anteroom-wait-sale={token}; c"));
+        for (target, headers, by_hand) in [
+            ("/", vec![cookie.clone()], false),
+            ("/", vec![("cookie", "x=1".into()), ("cookie", format!("__Host-anteroom-wait-sale=\"{token}\""))], false),
+            ("/", vec![("anteroom-token", token.clone())], true),
+            ("/", vec![("authorization", format!("bearer  {token}"))], true),
+            (&format!("/?a=1&anteroom_token={token}"), vec![], true),
+            (&format!("/?a=1&anteroom_token={token}"), vec![cookie.clone()], false),
+        ] {
+            assert_eq!(seen(target, &headers), (Some(7), by_hand, None, 0), "{target} {headers:?}");
+        }
+    }
+
+    #[test]
+    fn tokens_of_other_rooms_and_strangers_prove_nothing() {
+        let (other, forged) = (place("other", 7), format!("{}x", place("sale", 7)));
+        for value in [
+            format!("__Host-anteroom-wait-other={other}"),
+            format!("__Host-anteroom-wait-sale={other}"),
+            format!("__Host-anteroom-wait-sale={forged}"),
+            format!("__Host-anteroom-session-sale={}", place("sale", 7)),
+            format!("__Host-anteroom-wait-sale={}", session("sale", 9)),
+            format!("anteroom-wait-sale={}", place("sale", 7)),
+            format!("__host-anteroom-wait-sale={}", place("sale", 7)),
+            "__Host-anteroom-wait-sale=".into(),
+            ";;;=;==;\u{7f}".into(),
+        ] {
+            assert_eq!(seen("/", &[("cookie", value.clone())]), (None, false, None, 0), "{value}");
+        }
+        assert_eq!(seen("/", &[("anteroom-token", session("other", 9))]), (None, false, None, 0));
+        assert_eq!(seen("/", &[("anteroom-token", "a.b.c".into())]), (None, false, None, 1));
+        assert_eq!(seen("/", &[("authorization", "Bearer of-the-site".into())]), (None, false, None, 0));
+    }
+
+    #[test]
+    fn of_several_the_best_counts() {
+        let jar = [1, 2, 3].map(|end| format!("__Host-anteroom-session-sale={}", session("sale", 10 + end))).join("; ");
+        assert_eq!(seen("/", &[("cookie", jar)]), (None, false, Some(13), 0));
+        let jar = [9, 4, 6].map(|ticket| format!("__Host-anteroom-wait-sale={}", place("sale", ticket))).join(";");
+        assert_eq!(seen("/", &[("cookie", jar.clone())]).0, Some(4));
+        assert_eq!(seen("/", &[("cookie", jar), ("anteroom-token", place("sale", 5))]), (Some(5), true, None, 0));
+    }
+
+    #[test]
+    fn an_event_with_a_colon_has_a_cookie_that_browsers_take() {
+        assert_eq!(cookie_name(WAIT_COOKIE, &event("a:b.c_d-e")), "__Host-anteroom-wait-a~b.c_d-e");
+    }
+
+    proptest! {
+        #[test]
+        fn any_headers_are_looked_through(jar in "\\PC{0,300}", bearer in "\\PC{0,100}", target in "\\PC{0,100}") {
+            let headers = [("cookie", jar), ("authorization", bearer)];
+            let seen = seen(&target, &headers);
+            prop_assert_eq!((seen.0, seen.2), (None, None));
+        }
+    }
+}
