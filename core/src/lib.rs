@@ -16,6 +16,7 @@ pub mod admission;
 pub mod bitmap;
 pub mod board;
 pub mod code;
+pub mod cors;
 pub mod eta;
 pub mod gate;
 pub mod line;

@@ -3,6 +3,7 @@
 use crate::api::{self, App};
 use crate::clock::Clock;
 use crate::config::{Config, RedisTarget, StoreConfig, Tls, Topology};
+use crate::http::cors;
 use crate::http::health::{self, Draining};
 use crate::http::plumbing::Plumbing;
 use crate::identity::{Pace, UserTokens};
@@ -85,6 +86,7 @@ impl Origin {
             admin: config.access.admin.clone(),
             edge: config.access.edge.clone(),
             unknown: config.rooms.unknown,
+            cors_origins: config.clients.cors_origins.clone(),
             metrics: metrics.clone(),
         });
         let mut tasks = vec![tokio::spawn(rooms.clone().watch())];
@@ -115,10 +117,17 @@ impl Origin {
         };
         let rooms = self.rooms.clone();
         let operations = health::routes(move || rooms.is_up(), self.draining.clone(), metrics);
-        let open = operations.merge(api::admin(self.app.clone()));
+        let open = operations.merge(api::admin(self.app.clone())).merge(api::edges(self.app.clone()));
         let open = health::with_fallbacks(open).layer(plumbing);
-        let public = health::with_method_fallback(api::public(self.app.clone()).merge(more));
-        public.layer(limited).merge(open)
+        let allowed: Arc<[String]> = self.app.cors_origins.as_slice().into();
+        let public = health::with_method_fallback(api::public(self.app.clone())).layer(limited.clone());
+        let public = match allowed.is_empty() {
+            // A status poll has no time to spend on what nobody has asked for.
+            true => public,
+            false => public.layer(axum::middleware::from_fn_with_state(allowed, cors::let_in)),
+        };
+        let more = health::with_method_fallback(more).layer(limited);
+        public.merge(more).merge(open)
     }
 
     /// Ends the tasks and puts away what is in memory. Call it when no request is in flight any more.

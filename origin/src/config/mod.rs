@@ -121,6 +121,8 @@ pub enum UnknownRooms {
 pub struct ClientConfig {
     /// Networks of the proxies whose `X-Forwarded-For` counts.
     pub trusted_proxies: Vec<IpNet>,
+    /// Sites whose pages may use the public API: origins such as `https://shop.example`, or `*` for all.
+    pub cors_origins: Vec<String>,
     /// The rate limit; absent: none.
     pub rate: Option<RateConfig>,
 }
@@ -386,6 +388,10 @@ fn read_clients(settings: &mut Settings) -> Option<ClientConfig> {
             })
             .collect::<Result<Vec<_>, _>>()
     });
+    let cors_origins = settings.checked("cors_origins", |text| {
+        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        parts.map(read_cors_origin).collect::<Result<Vec<_>, _>>()
+    });
     let most = u64::from(u32::MAX);
     let per_sec = settings.number("rate_per_sec", 0, most).and_then(|n| u32::try_from(n).ok());
     let burst = settings.number("rate_burst", 0, most).and_then(|n| u32::try_from(n).ok());
@@ -397,7 +403,20 @@ fn read_clients(settings: &mut Settings) -> Option<ClientConfig> {
         }
         (Some(per_sec), Some(burst)) => Some(RateConfig { per_sec, burst }),
     };
-    Some(ClientConfig { trusted_proxies: trusted_proxies?, rate })
+    Some(ClientConfig { trusted_proxies: trusted_proxies?, cors_origins: cors_origins?, rate })
+}
+
+/// An origin as a browser writes it in its requests: what is compared with what it sends.
+fn read_cors_origin(text: &str) -> Result<String, String> {
+    if text == "*" {
+        return Ok(text.to_owned());
+    }
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    let bare = url.filter(|url| url.path() == "/" && url.query().is_none() && url.fragment().is_none());
+    match bare.filter(|url| url.username().is_empty() && url.password().is_none()) {
+        Some(url) => Ok(url.origin().ascii_serialization()),
+        None => Err(format!("{text:?} is not an origin such as https://shop.example, nor *")),
+    }
 }
 
 #[cfg(test)]

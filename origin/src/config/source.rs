@@ -32,6 +32,7 @@ pub(super) const SETTINGS: &[&str] = &[
     "tick_ms",
     "upstream",
     "trusted_proxies",
+    "cors_origins",
     "rate_per_sec",
     "rate_burst",
 ];

@@ -32,6 +32,18 @@ fn defaults_are_those_of_the_contract() {
 }
 
 #[test]
+fn origins_are_compared_as_browsers_write_them() {
+    let config =
+        load(&[("ANTEROOM_CORS_ORIGINS", " https://Shop.example/ ,http://localhost:3000,https://a:443, *")]).unwrap();
+    assert_eq!(config.clients.cors_origins, ["https://shop.example", "http://localhost:3000", "https://a", "*"]);
+    for wrong in ["shop.example", "https://shop.example/path", "ftp://shop.example", "https://u:p@shop.example", "null"]
+    {
+        let problems = load(&[("ANTEROOM_CORS_ORIGINS", wrong)]).unwrap_err();
+        assert!(problems.to_string().contains("is not an origin such as"), "{problems}");
+    }
+}
+
+#[test]
 fn there_is_no_default_secret_except_in_the_demo() {
     let problems = Config::load(None, &Variables::new()).unwrap_err();
     assert_eq!(problems.0.len(), 1);

@@ -247,6 +247,7 @@ async fn the_shop_opens_to_an_open_session_of_this_event_only() {
         jti: "other.1.1".into(),
         iat: 1,
         exp: u64::MAX >> 12,
+        session_ends: u64::MAX >> 12,
     };
     let pass = house.origin.app.passes.sign(&claims);
     let page = house.visitor(true).get(&format!("/shop?pass={pass}")).await;
