@@ -4,12 +4,10 @@
 //! refused before anything is computed; its audience says that it is for waiting, so no other token of ours passes for one.
 
 use crate::units::{EventId, Generation, Identity, Millis, Ticket};
+use alloc::borrow::Cow;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL};
 use core::fmt;
-#[cfg(feature = "signatures")]
-use {
-    alloc::borrow::Cow,
-    serde::{Deserialize, Serialize},
-};
+use serde::{Deserialize, Serialize};
 
 /// `{"typ":"JWT","alg":"HS256"}` in base64url.
 pub const HEADER: &str = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9";
@@ -36,6 +34,32 @@ pub struct WaitingClaims {
 }
 
 impl WaitingClaims {
+    /// What a waiting token says, **whoever signed it**: for its holder's own page, which has no secret and nobody to deceive but
+    /// itself. Servers use `WaitingKeys::verify`.
+    pub fn unverified(token: &str) -> Result<Self, BadToken> {
+        if token.len() > TOKEN_MAX {
+            return Err(BadToken::Malformed);
+        }
+        let (message, _signature) = token.rsplit_once('.').ok_or(BadToken::Malformed)?;
+        Self::read(payload_of(message)?)
+    }
+
+    /// Reads a payload in base64url.
+    fn read(payload: &str) -> Result<Self, BadToken> {
+        let json = BASE64URL.decode(payload).map_err(|_| BadToken::Malformed)?;
+        let payload: Payload<'_> = serde_json::from_slice(&json).map_err(|_| BadToken::OtherPurpose)?;
+        if payload.aud != AUDIENCE {
+            return Err(BadToken::OtherPurpose);
+        }
+        Ok(Self {
+            event: EventId::parse(payload.evt).map_err(|_| BadToken::Malformed)?,
+            generation: payload.r#gen,
+            ticket: payload.tkt,
+            identity: payload.sub.map(|sub| Identity::parse(&sub)).transpose().map_err(|_| BadToken::Malformed)?,
+            issued_at: payload.iat,
+        })
+    }
+
     /// Milliseconds since it was issued.
     pub const fn waited_ms(&self, now: Millis) -> u64 {
         now.since(Millis(self.issued_at * 1000))
@@ -65,8 +89,12 @@ impl fmt::Display for BadToken {
 
 impl core::error::Error for BadToken {}
 
+/// The payload within header and payload joined by a dot.
+fn payload_of(message: &str) -> Result<&str, BadToken> {
+    message.strip_prefix(HEADER).and_then(|rest| rest.strip_prefix('.')).ok_or(BadToken::Malformed)
+}
+
 /// The payload as it is written. Ids borrow from it, since their characters never need an escape.
-#[cfg(feature = "signatures")]
 #[derive(Serialize, Deserialize)]
 struct Payload<'a> {
     aud: &'a str,
@@ -86,8 +114,6 @@ mod signed {
     use super::*;
     use alloc::string::String;
     use alloc::vec::Vec;
-    use base64::Engine as _;
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
     use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, crypto};
 
     /// The secrets of waiting tokens: the first signs, all verify, so that a change of secret throws nobody out.
@@ -136,24 +162,12 @@ mod signed {
                 return Err(BadToken::Malformed);
             }
             let (message, signature) = token.rsplit_once('.').ok_or(BadToken::Malformed)?;
-            let payload =
-                message.strip_prefix(HEADER).and_then(|rest| rest.strip_prefix('.')).ok_or(BadToken::Malformed)?;
+            let payload = payload_of(message)?;
             let ours = |key: &DecodingKey| crypto::verify(signature, message.as_bytes(), key, Algorithm::HS256);
             if !self.verify.iter().any(|key| ours(key).unwrap_or(false)) {
                 return Err(BadToken::Forged);
             }
-            let json = BASE64URL.decode(payload).map_err(|_| BadToken::Malformed)?;
-            let payload: Payload<'_> = serde_json::from_slice(&json).map_err(|_| BadToken::OtherPurpose)?;
-            if payload.aud != AUDIENCE {
-                return Err(BadToken::OtherPurpose);
-            }
-            Ok(WaitingClaims {
-                event: EventId::parse(payload.evt).map_err(|_| BadToken::Malformed)?,
-                generation: payload.r#gen,
-                ticket: payload.tkt,
-                identity: payload.sub.map(|sub| Identity::parse(&sub)).transpose().map_err(|_| BadToken::Malformed)?,
-                issued_at: payload.iat,
-            })
+            WaitingClaims::read(payload)
         }
     }
 
@@ -169,8 +183,6 @@ mod signed {
 mod tests {
     use super::*;
     use alloc::string::String;
-    use base64::Engine as _;
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
     use proptest::prelude::*;
     use std::format;
 
@@ -201,6 +213,15 @@ mod tests {
     }
 
     const SIGNATURE: &str = "Eg28YeOVkB0MgWeqYKRIFfs5MOfuwcSmC6k5f6xP1G8";
+
+    #[test]
+    fn a_holder_reads_the_same_without_the_secret() {
+        let token = WaitingKeys::new(&[SECRET]).unwrap().sign(&claims());
+        assert_eq!(WaitingClaims::unverified(&token), Ok(claims()));
+        for bad in ["", "a.b.c", &token[..40], &format!("{HEADER}.e30.x"), &"x".repeat(5_000)] {
+            assert!(WaitingClaims::unverified(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn a_change_of_secret_throws_nobody_out() {
