@@ -71,7 +71,7 @@ impl Board {
     }
 
     fn is_older_than(&self, other: &Board) -> bool {
-        (self.public.generation, self.public.as_of) < (other.public.generation, other.public.as_of)
+        self.public.is_older_than(&other.public)
     }
 }
 
