@@ -15,7 +15,7 @@ use serde_json::Value;
 pub struct Refusal {
     code: ErrorCode,
     message: Cow<'static, str>,
-    fields: Vec<(&'static str, Value)>,
+    fields: Vec<(Cow<'static, str>, Value)>,
     retry_after_sec: Option<u64>,
 }
 
@@ -31,8 +31,8 @@ impl Refusal {
     }
 
     /// Adds a field beside `code` and `message`, such as `waiting_token` or `opens_at`.
-    pub fn with(mut self, field: &'static str, value: impl Into<Value>) -> Self {
-        self.fields.push((field, value.into()));
+    pub fn with(mut self, field: impl Into<Cow<'static, str>>, value: impl Into<Value>) -> Self {
+        self.fields.push((field.into(), value.into()));
         self
     }
 
@@ -87,6 +87,9 @@ impl From<ErrorCode> for Refusal {
                 ErrorCode::EventNotFound => "There is no waiting room for this event",
                 ErrorCode::TokenNotFound => "This is not the token of a place in this line",
                 ErrorCode::TokenExpired => "The place or the turn was lost",
+                ErrorCode::Forbidden => "This is not allowed",
+                ErrorCode::MethodNotAllowed => "This method is not allowed here",
+                ErrorCode::PayloadTooLarge => "The body is too long",
                 ErrorCode::RateLimited => "Too many requests",
                 ErrorCode::InternalError => "Something went wrong on our side",
                 ErrorCode::RoomFull => "This event admits nobody right now",
