@@ -19,7 +19,7 @@ type Cause = Box<dyn Error + Send + Sync>;
 pub struct ApiError {
     code: ErrorCode,
     message: Cow<'static, str>,
-    fields: Vec<(&'static str, Value)>,
+    fields: Vec<(Cow<'static, str>, Value)>,
     retry_after_sec: Option<u64>,
     cause: Option<Cause>,
 }
@@ -62,8 +62,8 @@ impl ApiError {
     }
 
     /// Adds a field beside `code` and `message`, such as `waiting_token` or `opens_at`.
-    pub fn with(mut self, field: &'static str, value: impl Into<Value>) -> Self {
-        self.fields.push((field, value.into()));
+    pub fn with(mut self, field: impl Into<Cow<'static, str>>, value: impl Into<Value>) -> Self {
+        self.fields.push((field.into(), value.into()));
         self
     }
 
@@ -71,6 +71,11 @@ impl ApiError {
     pub fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after_sec = Some(seconds.max(1));
         self
+    }
+
+    /// A field that was added.
+    pub fn field(&self, name: &str) -> Option<&Value> {
+        self.fields.iter().find(|(field, _)| field == name).map(|(_, value)| value)
     }
 
     /// The code, for a metric label.
