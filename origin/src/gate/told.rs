@@ -2,7 +2,6 @@
 
 use anteroom_core::gate::Facts;
 use anteroom_core::gate::check::Description;
-use axum::http::Uri;
 use axum::http::request::Parts;
 
 /// See the module's comment.
@@ -28,7 +27,8 @@ impl Told {
         {
             headers.push(("host", authority.as_str().to_owned()));
         }
-        Self { method: parts.method.as_str().to_owned(), target: target(&parts.uri).to_owned(), headers }
+        let target = parts.uri.path_and_query().map_or("", |target| target.as_str()).to_owned();
+        Self { method: parts.method.as_str().to_owned(), target, headers }
     }
 
     /// The same with a token that came in a form.
@@ -57,11 +57,6 @@ impl Told {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_str())
     }
-}
-
-/// Path and query as they came.
-pub(super) fn target(uri: &Uri) -> &str {
-    uri.path_and_query().map_or("", |target| target.as_str())
 }
 
 /// Every byte as the character of its number: no bytes are lost, and none can be taken for another.

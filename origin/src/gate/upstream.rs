@@ -1,6 +1,5 @@
 //! The site behind the gate: connections to it, kept; requests to it, streamed.
 
-use super::told::target;
 use super::{forward, peer, splice};
 use crate::config::UpstreamConfig;
 use crate::limit::ClientAddresses;
@@ -20,6 +19,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
+use std::borrow::Cow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -159,11 +159,10 @@ impl Upstream {
     }
 
     fn uri(&self, parts: &Parts, facts: &Facts<'_>) -> Result<Uri, ErrorCode> {
-        let wanted = carry::site_target(facts);
-        // Most have nothing of ours in them and need not be read again.
-        let target = match parts.uri.path_and_query() {
-            Some(same) if target(&parts.uri) == wanted => same.clone(),
-            _ => PathAndQuery::try_from(wanted).map_err(|_| ErrorCode::InvalidRequest)?,
+        // Most have nothing of ours in them, and go on exactly as they came.
+        let target = match (carry::site_query(facts.query), parts.uri.path_and_query()) {
+            (Cow::Borrowed(_), Some(same)) => same.clone(),
+            _ => PathAndQuery::try_from(carry::site_target(facts)).map_err(|_| ErrorCode::InvalidRequest)?,
         };
         let uri = Uri::builder().scheme(self.scheme.clone()).authority(self.authority.clone()).path_and_query(target);
         uri.build().map_err(|_| ErrorCode::InvalidRequest)

@@ -7,6 +7,7 @@ pub mod client;
 pub mod issuer;
 pub mod process;
 
+#[allow(unused_imports, reason = "each suite uses its part")]
 pub use client::{Client, token_of};
 
 use anteroom_origin::config::{Config, Variables};
