@@ -53,7 +53,7 @@ pub(super) fn up(
         }
     }
     if let Some(trace) = trace::current() {
-        headers.insert(trace::TRACEPARENT, trace.header_value());
+        headers.insert(trace::TRACEPARENT, trace::header_value(&trace));
     }
     if upgrade {
         keep_upgrade(&parts.headers, &mut headers);

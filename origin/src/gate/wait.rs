@@ -6,7 +6,7 @@ use super::show::{see_other, show};
 use super::site::add;
 use super::told::Told;
 use super::visit::{Show, Verdict, Visiting};
-use anteroom_core::gate::{Scene, TOKEN_PARAMETER, way_back, way_back_of, with_parameter};
+use anteroom_core::gate::{Scene, TOKEN_PARAMETER, carry, way_back, way_back_of, with_parameter};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use std::sync::Arc;
@@ -25,9 +25,15 @@ pub(super) async fn wait(State(gate): State<Arc<Gatekeeper>>, request: Request) 
     let Some(rules) = gate.rules.of(&gate.app.rooms) else {
         return show(&gate, &own, client.reads, Show::plain(Scene::Held, None));
     };
-    // The token may stand in either address: in ours, where the page carries it by hand, or in the one it leads to.
-    let carried = own.parameter(TOKEN_PARAMETER).or_else(|| told.header("x-original-uri").and_then(parameter_of));
-    let visited = carried.map_or_else(|| to.clone(), |token| with_parameter(&to, TOKEN_PARAMETER, token));
+    // What is ours may stand in either address: in this one, or in the one it leads to.
+    let asked = told.header("x-original-uri").map(|uri| own.visiting(uri));
+    let ours = |name| own.parameter(name).or_else(|| asked.as_ref()?.parameter(name));
+    let carried = ours(TOKEN_PARAMETER);
+    let visited =
+        [TOKEN_PARAMETER, carry::SEEN_PARAMETER].into_iter().fold(to.clone(), |visited, name| match ours(name) {
+            Some(value) => with_parameter(&visited, name, value),
+            None => visited,
+        });
     let facts = own.visiting(&visited);
     let visiting = Visiting { parts: &parts, client, may_enter: true };
     match gate.judge(rules.route(&facts), &facts, &visiting).await {
@@ -41,10 +47,4 @@ pub(super) async fn wait(State(gate): State<Arc<Gatekeeper>>, request: Request) 
             response
         }
     }
-}
-
-fn parameter_of(target: &str) -> Option<&str> {
-    let (_, query) = target.split_once('?')?;
-    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    pairs.find(|(key, value)| *key == TOKEN_PARAMETER && !value.is_empty()).map(|(_, value)| value)
 }
