@@ -155,7 +155,7 @@
       heard = tick();
       found(status.stale ? words.stale : "");
       const ready = status.status === "ready";
-      best = ready ? 0 : Math.min(best, status.position);
+      best = ready ? 0 : Math.max(Math.min(best, status.position), Math.min(1, status.position));
       of = Math.max(of, status.position, 1);
       memory.keep({ of, best, taken });
       const bar = $("progress");

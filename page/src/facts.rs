@@ -207,7 +207,7 @@ impl Common<'_> {
     }
 
     fn entered(&self) -> Told {
-        let button = context! { action => "/gate/enter", text => self.words.text("/entered/button") };
+        let button = context! { action => action("/gate/enter"), text => self.words.text("/entered/button") };
         Told::notice("line", self.words, "/entered").with(context! { state => "entered", button })
     }
 
@@ -216,7 +216,7 @@ impl Common<'_> {
             Ended::Unknown => "/page/join",
             _ => "/page/again",
         };
-        let button = context! { action => "/gate/join", text => self.words.text(text) };
+        let button = context! { action => action("/gate/join"), text => self.words.text(text) };
         let at = ["/ended/", ended.name()].concat();
         Told::notice("ended", self.words, &at).with(context! { reason => ended.name(), button })
     }
@@ -247,7 +247,7 @@ impl Common<'_> {
             island => self.island("held", "held", json!({ "retry": retry_after_sec })),
         };
         let told = Told::notice("held", self.words, "/held").with(more);
-        Told { status: 503, retry_after: Some(retry_after_sec), ..told }
+        Told { retry_after: Some(retry_after_sec), ..told }
     }
 
     fn refused(&self, code: ErrorCode) -> Told {
@@ -259,6 +259,11 @@ impl Common<'_> {
         let context = context! { page_title => title, heading => title, text, reason => code.as_str(), retry => true };
         Told { status: code.status(), ..Told::new("refused", context) }
     }
+}
+
+/// A path of our own, as it is: templates escape every slash that is not.
+fn action(path: &str) -> Value {
+    Value::from_safe_string(path.to_owned())
 }
 
 fn millis(rfc3339: &str) -> Option<Millis> {

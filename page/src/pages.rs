@@ -20,7 +20,8 @@ pub struct Pages {
 /// A page, ready to be sent.
 #[derive(Clone, Debug)]
 pub struct Rendered {
-    /// HTTP status: 200, 503 while no place can be given, or that of the error code.
+    /// HTTP status: that of the error code, otherwise 200. Also while no place can be given, because proxies put pages of
+    /// their own in place of a 503.
     pub status: u16,
     /// The whole page, everything inline.
     pub html: String,

@@ -120,7 +120,8 @@ impl Seen {
         let before = before.unwrap_or(Self { best: u64::MAX, of: 0 });
         // Whoever waits is at least first.
         let best = before.best.clamp(status.position.min(1), status.position);
-        // Exact in a script's numbers.
-        Self { best, of: before.of.clamp(best.max(1), 1 << 40) }
+        // Whatever comes from an address stays within what a script counts exactly.
+        let of = before.of.min(1 << 40).max(best).max(1);
+        Self { best, of }
     }
 }
