@@ -8,8 +8,8 @@ use anteroom_core::settings::rfc3339;
 use anteroom_core::status::StatusReply;
 use anteroom_core::units::Millis;
 use jiff::Timestamp;
+use minijinja::Value;
 use minijinja::value::merge_maps;
-use minijinja::{Value, context};
 use serde_json::json;
 
 const SCRIPT: &str = include_str!(concat!(env!("OUT_DIR"), "/wait.js"));
@@ -17,6 +17,21 @@ const SCRIPT: &str = include_str!(concat!(env!("OUT_DIR"), "/wait.js"));
 const UNDISTURBED_SEC: u64 = 15;
 /// Longest and shortest pause of a page without script that counts down to the opening, seconds.
 const COUNTDOWN_SEC: (u64, u64) = (5, 60);
+
+/// A map for templates. One function makes them all: the engine's own macro is a good deal of code at every place, and the
+/// edge is loaded everywhere.
+macro_rules! facts {
+    ($($name:ident $(=> $value:expr)?),* $(,)?) => {
+        map(vec![$((stringify!($name), facts!(@ $name $($value)?))),*])
+    };
+    (@ $name:ident) => { Value::from($name) };
+    (@ $name:ident $value:expr) => { Value::from($value) };
+}
+
+#[inline(never)]
+fn map(pairs: Vec<(&'static str, Value)>) -> Value {
+    Value::from_pairs(pairs)
+}
 
 /// What a page is made of.
 pub(crate) struct Facts {
@@ -60,7 +75,7 @@ struct Told {
 
 impl Told {
     fn new(scene: &'static str, context: Value) -> Self {
-        let context = merge_maps([context! { scene, state => scene }, context]);
+        let context = merge_maps([facts! { scene, state => scene }, context]);
         Self { context, status: 200, retry_after: None, mark: scene.to_owned() }
     }
 
@@ -68,7 +83,7 @@ impl Told {
     fn notice(scene: &'static str, words: &Words, at: &str) -> Self {
         let text = |name: &str| words.text(&[at, "/", name].concat());
         let (heading, text) = (text("title"), text("text"));
-        Self::new(scene, context! { page_title => heading, heading, text })
+        Self::new(scene, facts! { page_title => heading, heading, text })
     }
 
     fn with(mut self, more: Value) -> Self {
@@ -86,7 +101,7 @@ struct Common<'a> {
 impl Common<'_> {
     fn everywhere(&self, nonce: &str, message: Option<&str>) -> Value {
         let Self { look, ask, words } = self;
-        context! {
+        facts! {
             lang => words.tag(),
             dir => words.dir(),
             t => words.shown(),
@@ -101,7 +116,7 @@ impl Common<'_> {
             token => ask.token,
             // What only some scenes have.
             reason => "", heading => "", text => "", page_title => "", next => (), button => (), retry => false,
-            refresh => (), island => (), opens => "", opens_at => "", opens_text => "", sizes => context! { opens => "s" },
+            refresh => (), island => (), opens => "", opens_at => "", opens_text => "", sizes => facts! { opens => "s" },
         }
     }
 
@@ -159,20 +174,20 @@ impl Common<'_> {
             "paused" => words.count("/live/title_paused", best),
             _ => words.count("/live/title", best),
         };
-        let context = context! {
+        let context = facts! {
             state,
             page_title,
             heading => words.text(&["/heading/", state].concat()),
             headings => headings.map(|(name, text)| Value::from_iter([name, text])).to_vec(),
-            refresh => context! { sec => refresh_sec, url => line.refresh_url },
-            sizes => context! { position => size(&position), left => size(&left), opens => size(&opens) },
+            refresh => facts! { sec => refresh_sec, url => line.refresh_url },
+            sizes => facts! { position => size(&position), left => size(&left), opens => size(&opens) },
             position,
             total => words.count("/live/of", status.total_waiting.max(best)),
             behind => match behind {
                 0 => words.text("/live/first").to_owned(),
                 n => words.count("/live/behind", n),
             },
-            progress => context! { max => of, value => of.saturating_sub(best) },
+            progress => facts! { max => of, value => of.saturating_sub(best) },
             eta,
             range,
             before => match best {
@@ -207,8 +222,8 @@ impl Common<'_> {
     }
 
     fn entered(&self) -> Told {
-        let button = context! { action => action("/gate/enter"), text => self.words.text("/entered/button") };
-        Told::notice("line", self.words, "/entered").with(context! { state => "entered", button })
+        let button = facts! { action => action("/gate/enter"), text => self.words.text("/entered/button") };
+        Told::notice("line", self.words, "/entered").with(facts! { state => "entered", button })
     }
 
     fn ended(&self, ended: Ended) -> Told {
@@ -216,9 +231,9 @@ impl Common<'_> {
             Ended::Unknown => "/page/join",
             _ => "/page/again",
         };
-        let button = context! { action => action("/gate/join"), text => self.words.text(text) };
+        let button = facts! { action => action("/gate/join"), text => self.words.text(text) };
         let at = ["/ended/", ended.name()].concat();
-        Told::notice("ended", self.words, &at).with(context! { reason => ended.name(), button })
+        Told::notice("ended", self.words, &at).with(facts! { reason => ended.name(), button })
     }
 
     fn not_open(&self, opens_at: Millis) -> Told {
@@ -229,9 +244,9 @@ impl Common<'_> {
         // nonce tells them apart.
         let spread = self.ask.nonce.bytes().fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into())) % 5;
         let mark = format!("not_open-{}", opens_at.0);
-        let more = context! {
-            refresh => context! { sec => (left + 1).clamp(least, most) + spread, url => self.ask.to },
-            sizes => context! { opens => size(&opens) },
+        let more = facts! {
+            refresh => facts! { sec => (left + 1).clamp(least, most) + spread, url => self.ask.to },
+            sizes => facts! { opens => size(&opens) },
             opens,
             opens_at => rfc3339(opens_at),
             opens_text => written(opens_at),
@@ -241,8 +256,8 @@ impl Common<'_> {
     }
 
     fn held(&self, retry_after_sec: u64) -> Told {
-        let more = context! {
-            refresh => context! { sec => retry_after_sec, url => self.ask.to },
+        let more = facts! {
+            refresh => facts! { sec => retry_after_sec, url => self.ask.to },
             next => self.words.fill("/held/next", "time", &self.words.about(retry_after_sec)),
             island => self.island("held", "held", json!({ "retry": retry_after_sec })),
         };
@@ -256,7 +271,7 @@ impl Common<'_> {
             "" => self.words.text("/errors/OTHER"),
             text => text,
         };
-        let context = context! { page_title => title, heading => title, text, reason => code.as_str(), retry => true };
+        let context = facts! { page_title => title, heading => title, text, reason => code.as_str(), retry => true };
         Told { status: code.status(), ..Told::new("refused", context) }
     }
 }

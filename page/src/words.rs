@@ -3,7 +3,7 @@
 //! While a page is open its script says the same with the browser's own knowledge of languages. `tests/words.json`
 //! holds both to the same numbers and the same texts.
 
-use minijinja::value::{Serde, Value as Shown};
+use minijinja::Value as Shown;
 use serde_json::Value;
 
 /// Every file of `words/`: tag and content, in the order of their names.
@@ -23,7 +23,7 @@ impl Words {
         let parsed = FILES.iter().filter_map(|(tag, file)| {
             // A file that is not JSON is no language; a test finds it.
             let texts: Value = serde_json::from_str(file).ok()?;
-            Some(Self { tag, shown: Shown::from(Serde(&texts)), texts })
+            Some(Self { tag, shown: shown(&texts), texts })
         });
         parsed.collect()
     }
@@ -110,6 +110,14 @@ impl Words {
         let text = self.part(path);
         let form = || text.get(plural(self.text("/plural"), n)).or_else(|| text.get("other"));
         text.as_str().or_else(|| form()?.as_str()).unwrap_or_default()
+    }
+}
+
+/// Texts as templates read them.
+fn shown(texts: &Value) -> Shown {
+    match texts {
+        Value::Object(object) => Shown::from_pairs(object.iter().map(|(name, value)| (name.as_str(), shown(value)))),
+        text => Shown::from(text.as_str().unwrap_or_default()),
     }
 }
 
