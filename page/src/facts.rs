@@ -57,9 +57,10 @@ impl Facts {
             Scene::Held { retry_after_sec } => common.held((*retry_after_sec).max(1)),
             Scene::Refused(code) => common.refused(*code),
         };
+        // While a page is open the status says whether there is a message; a page that began otherwise would jump.
         let message = match scene {
             Scene::Line(line) => line.status.message.filter(|message| !message.trim().is_empty()),
-            _ => None,
+            _ => look.message.as_deref(),
         };
         let context = merge_maps([common.everywhere(nonce, message), told.context]);
         Self { context, status: told.status, retry_after: told.retry_after, mark: told.mark }
@@ -108,7 +109,7 @@ impl Common<'_> {
             nonce,
             event => look.event.as_str(),
             title => look.title.as_str(),
-            message => message.or(look.message.as_deref()).unwrap_or_default(),
+            message => message.unwrap_or_default(),
             logo => look.logo.as_deref(),
             style => look.style.clone(),
             script => Value::from_safe_string(SCRIPT.to_owned()),

@@ -31,7 +31,7 @@ pub enum Scene<'a> {
 /// A place in line.
 #[derive(Clone, Copy, Debug)]
 pub struct Line<'a> {
-    /// Where it is, as the status API says it.
+    /// Where it is, as the status API says it; `status.message` is the operator's message on this page.
     pub status: &'a StatusReply<'a>,
     /// The room's generation. With `ticket` it tells this place from others that the same browser had.
     pub generation: Generation,
