@@ -26,8 +26,9 @@ pub const STEPS: &[Step] = &[
     Step { name: "clippy", about: "no lint has anything to say", run: clippy },
     Step { name: "doc", about: "the documentation builds without warnings", run: doc },
     Step { name: "no-std", about: "core builds where there is no std", run: no_std },
-    Step { name: "wasm", about: "core and edge build for WebAssembly", run: wasm },
+    Step { name: "wasm", about: "core, page and edge build for WebAssembly", run: wasm },
     Step { name: "test", about: "all suites of the workspace", run: test },
+    Step { name: "page-words", about: "the page's script says what the page says", run: page_words },
     Step { name: "crowd-embedded", about: "5,000 people on the embedded store", run: crowd_embedded },
     Step { name: "crowd-redis", about: "5,000 people on a real Redis", run: crowd_redis },
 ];
@@ -35,6 +36,7 @@ pub const STEPS: &[Step] = &[
 fn tools() -> Result<()> {
     tools::ensure(&tools::REDIS)?;
     tools::ensure(&tools::WRK)?;
+    tools::ensure(&tools::NODE)?;
     tools::ensure_target(tools::WASM)?;
     tools::ensure_target(tools::NO_STD)
 }
@@ -56,12 +58,16 @@ fn no_std() -> Result<()> {
 }
 
 fn wasm() -> Result<()> {
-    let packages = ["--package", "anteroom-core", "--package", "anteroom-edge"];
+    let packages = ["--package", "anteroom-core", "--package", "anteroom-page", "--package", "anteroom-edge"];
     succeed(cargo(&["build", "--target", tools::WASM])?.args(packages))
 }
 
 fn test() -> Result<()> {
     succeed(&mut cargo(&["test", "--workspace"])?)
+}
+
+fn page_words() -> Result<()> {
+    succeed(at_root("node")?.args(["--test", "page/tests/words.mjs"]))
 }
 
 fn crowd_embedded() -> Result<()> {

@@ -22,6 +22,9 @@ pub const REDIS: Tool = Tool { program: "redis-server", package: "redis-server" 
 /// The load generator.
 pub const WRK: Tool = Tool { program: "wrk", package: "wrk" };
 
+/// What runs the page's script outside of a browser.
+pub const NODE: Tool = Tool { program: "node", package: "nodejs" };
+
 /// The target without std that core is built for.
 pub const NO_STD: &str = "thumbv7m-none-eabi";
 /// The target of the edge.
