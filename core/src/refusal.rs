@@ -42,6 +42,11 @@ impl Refusal {
         self
     }
 
+    /// A field that was added.
+    pub fn field(&self, name: &str) -> Option<&Value> {
+        self.fields.iter().find(|(field, _)| field == name).map(|(_, value)| value)
+    }
+
     /// The code on the wire, and a metric label.
     pub const fn code(&self) -> ErrorCode {
         self.code

@@ -60,8 +60,8 @@ mod tokens {
     use jsonwebtoken::{Algorithm, EncodingKey};
     use serde::{Deserialize, Serialize};
 
-    const SECRETS: [&str; 2] = ["the first secret, of 32 bytes or more", "an older secret that still verifies"];
-    const OTHER: &str = "somebody else's secret, equally long";
+    const SECRETS: [&str; 2] = ["the first secret of 32 bytes or more", "an older secret that still verifies"];
+    const OTHER: &str = "somebody else and an equally long secret";
 
     #[derive(Serialize, Deserialize)]
     struct File {

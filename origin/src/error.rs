@@ -56,13 +56,18 @@ impl ApiError {
     }
 
     /// Adds a field beside `code` and `message`, such as `waiting_token` or `opens_at`.
-    pub fn with(self, field: &'static str, value: impl Into<Value>) -> Self {
+    pub fn with(self, field: impl Into<Cow<'static, str>>, value: impl Into<Value>) -> Self {
         Self { refusal: self.refusal.with(field, value), ..self }
     }
 
     /// Says when to try again. 429 and 503 always say it: after a second unless something else is known.
     pub fn retry_after(self, seconds: u64) -> Self {
         Self { refusal: self.refusal.retry_after(seconds), ..self }
+    }
+
+    /// A field that was added.
+    pub fn field(&self, name: &str) -> Option<&Value> {
+        self.refusal.field(name)
     }
 
     /// The code, for a metric label.

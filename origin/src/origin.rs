@@ -3,6 +3,8 @@
 use crate::api::{self, App};
 use crate::clock::Clock;
 use crate::config::{Config, RedisTarget, StoreConfig, Tls, Topology};
+use crate::error::ApiError;
+use crate::gate::{BadUpstream, Gatekeeper, Upstream};
 use crate::http::cors;
 use crate::http::health::{self, Draining};
 use crate::http::plumbing::Plumbing;
@@ -32,7 +34,9 @@ pub struct Origin {
     pub app: Arc<App>,
     /// Said once the process is on its way out.
     pub draining: Draining,
-    limit: Option<(Arc<Limiter>, Arc<ClientAddresses>)>,
+    limit: Option<Arc<Limiter>>,
+    addresses: Arc<ClientAddresses>,
+    gate: Arc<Gatekeeper>,
     memory: Option<Arc<MemoryStore>>,
     tasks: Vec<JoinHandle<()>>,
     traced: bool,
@@ -47,6 +51,9 @@ pub enum StartError {
     /// The Redis of the settings cannot be used.
     #[error("{0}")]
     Redis(#[from] BadRedisOptions),
+    /// The site behind the gate cannot be asked.
+    #[error("{0}")]
+    Upstream(#[from] BadUpstream),
     /// The client for the issuer's keys cannot be made.
     #[error("the keys of user tokens cannot be fetched: {0}")]
     Users(#[from] reqwest::Error),
@@ -73,12 +80,11 @@ impl Origin {
             None => None,
         };
         let secrets: Vec<&[u8]> = config.tokens.secrets.iter().map(|secret| secret.reveal().as_bytes()).collect();
-        let limit = config
-            .clients
-            .rate
-            .map(|rate| (Arc::new(Limiter::new(rate, &metrics)), Arc::new(ClientAddresses::new(&config.clients))));
+        let limit = config.clients.rate.map(|rate| Arc::new(Limiter::new(rate, &metrics)));
+        let addresses = Arc::new(ClientAddresses::new(&config.clients));
+        let upstream = config.upstream.as_ref().map(Upstream::new).transpose()?;
         let app = Arc::new(App {
-            limiter: limit.as_ref().map(|(limiter, _)| limiter.clone()),
+            limiter: limit.clone(),
             rooms: rooms.clone(),
             keys: TokenKeys::new(&secrets).expect("the settings refuse short secrets"),
             passes: config.tokens.passes.clone(),
@@ -96,10 +102,11 @@ impl Origin {
         if let Some(users) = users {
             tasks.push(tokio::spawn(users.keep_fresh()));
         }
-        if let Some((limiter, _)) = &limit {
+        if let Some(limiter) = &limit {
             tasks.push(tokio::spawn(limiter.clone().keep_small()));
         }
-        Ok(Self { rooms, app, draining: Draining::default(), limit, memory, tasks, traced: false })
+        let gate = Gatekeeper::new(app.clone(), addresses.clone(), upstream);
+        Ok(Self { rooms, app, draining: Draining::default(), limit, addresses, gate, memory, tasks, traced: false })
     }
 
     /// The same origin, with a span for each request where `traced`.
@@ -112,13 +119,16 @@ impl Origin {
         let metrics = self.app.metrics.clone();
         let plumbing = Plumbing::new(metrics.clone()).traced(self.traced);
         let limited = match &self.limit {
-            Some((limiter, addresses)) => plumbing.clone().limited(limiter.clone(), addresses.clone()),
+            Some(limiter) => plumbing.clone().limited(limiter.clone(), self.addresses.clone()),
             None => plumbing.clone(),
         };
         let rooms = self.rooms.clone();
         let operations = health::routes(move || rooms.is_up(), self.draining.clone(), metrics);
         let open = operations.merge(api::admin(self.app.clone())).merge(api::edges(self.app.clone()));
-        let open = health::with_fallbacks(open).layer(plumbing);
+        // The gate limits what takes from the line by itself: pictures of a page are not a crowd.
+        let open = health::with_method_fallback(open.merge(self.gate.own())).layer(plumbing.clone());
+        let rest = self.gate.site().unwrap_or_else(|| Router::new().fallback(async || ApiError::not_found()));
+        let open = open.merge(rest.layer(plumbing.named(if self.gate.has_site() { "site" } else { "unmatched" })));
         let allowed: Arc<[String]> = self.app.cors_origins.as_slice().into();
         let public = health::with_method_fallback(api::public(self.app.clone())).layer(limited.clone());
         let public = match allowed.is_empty() {

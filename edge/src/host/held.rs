@@ -11,7 +11,7 @@ use crate::settings::Settings;
 use anteroom_core::code::ErrorCode;
 use anteroom_core::relay;
 use anteroom_core::units::EventId;
-use serde::Deserialize;
+use serde_json::Value;
 use std::cell::RefCell;
 use std::rc::Rc;
 use worker::{Error, Result, console_error};
@@ -42,14 +42,14 @@ pub(super) async fn board(visit: &Visit<'_>, event: &EventId, patient: bool) -> 
             Plan::Serve => break,
             Plan::Fetch if patient => {
                 if recall_board(event).await {
-                    visit.ctx.wait_until(refresh_board(visit.settings.clone(), event.clone()));
+                    visit.background(refresh_board(visit.settings.clone(), event.clone()));
                 } else {
                     refresh_board(visit.settings.clone(), event.clone()).await;
                 }
                 break;
             }
             Plan::ServeAndFetch | Plan::Fetch => {
-                visit.ctx.wait_until(refresh_board(visit.settings.clone(), event.clone()));
+                visit.background(refresh_board(visit.settings.clone(), event.clone()));
                 break;
             }
             Plan::Wait if patient => pause(WAIT_MS).await,
@@ -66,14 +66,14 @@ pub(super) async fn rooms(visit: &Visit<'_>) -> Option<Rc<Rooms>> {
             Plan::Serve => break,
             Plan::Fetch if known_rooms().is_none() => {
                 if recall_rooms().await {
-                    visit.ctx.wait_until(refresh_rooms(visit.settings.clone()));
+                    visit.background(refresh_rooms(visit.settings.clone()));
                 } else {
                     refresh_rooms(visit.settings.clone()).await;
                 }
                 break;
             }
             Plan::ServeAndFetch | Plan::Fetch => {
-                visit.ctx.wait_until(refresh_rooms(visit.settings.clone()));
+                visit.background(refresh_rooms(visit.settings.clone()));
                 break;
             }
             Plan::Wait if known_rooms().is_none() => pause(WAIT_MS).await,
@@ -93,7 +93,7 @@ pub(super) fn renew_rooms(visit: &Visit<'_>) {
     if visit.settings.edge_token.is_some()
         && matches!(with_rooms(|rooms| rooms.plan(now())), Plan::Fetch | Plan::ServeAndFetch)
     {
-        visit.ctx.wait_until(refresh_rooms(visit.settings.clone()));
+        visit.background(refresh_rooms(visit.settings.clone()));
     }
 }
 
@@ -203,15 +203,7 @@ fn names(body: &str, code: ErrorCode) -> bool {
 }
 
 /// The code of the contract's error that a body is.
-pub(super) fn code_of(body: &str) -> Option<&str> {
-    #[derive(Deserialize)]
-    struct Envelope<'a> {
-        #[serde(borrow)]
-        error: Inside<'a>,
-    }
-    #[derive(Deserialize)]
-    struct Inside<'a> {
-        code: &'a str,
-    }
-    serde_json::from_str::<Envelope<'_>>(body).ok().map(|envelope| envelope.error.code)
+pub(super) fn code_of(body: &str) -> Option<String> {
+    let body: Value = serde_json::from_str(body).ok()?;
+    Some(body.get("error")?.get("code")?.as_str()?.to_owned())
 }

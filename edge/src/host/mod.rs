@@ -6,12 +6,14 @@
 mod answer;
 mod api;
 mod cache;
+mod form;
 mod gate;
 mod held;
 mod origin;
 mod passes;
 mod reporter;
 mod scene;
+mod turns;
 mod upstream;
 
 use crate::address::Address;
@@ -23,6 +25,7 @@ use anteroom_core::refusal::Refusal;
 use anteroom_core::units::Millis;
 use std::cell::{Cell, OnceCell};
 use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 use worker::{Context, Delay, Env, Result, console_error, event, js_sys, web_sys};
@@ -60,6 +63,15 @@ struct Visit<'a> {
     settings: Rc<Settings>,
     ctx: &'a Context,
     call: Call<'a>,
+}
+
+impl Visit<'_> {
+    /// Goes on with something after the answer. Boxed: what the runtime needs to drive a future exists once in the module, not once for
+    /// each.
+    fn background(&self, work: impl Future<Output = ()> + 'static) {
+        let work: Pin<Box<dyn Future<Output = ()>>> = Box::pin(work);
+        self.ctx.wait_until(work);
+    }
 }
 
 /// A response, or the refusal to answer with.

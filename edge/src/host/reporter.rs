@@ -24,21 +24,23 @@ thread_local! {
 }
 
 /// The holder of a place was heard from.
-pub(super) fn heard(visit: &Visit<'_>, claims: &WaitingClaims, board: &Board) -> Result<()> {
+pub(super) fn heard(visit: &Visit<'_>, claims: &WaitingClaims, board: &Board) {
     let due = held::with_boards(|boards| boards.must_report(&claims.event, status::slot(claims), now()));
     if !due {
-        return Ok(());
+        return;
     }
     if visit.settings.edge_token.is_none() {
-        visit.ctx.wait_until(pass_on(origin::heartbeat(visit)?));
-        return Ok(());
+        match origin::heartbeat(visit) {
+            Ok(poll) => visit.background(pass_on(poll)),
+            Err(error) => console_error!("a heartbeat could not be made: {error}"),
+        }
+        return;
     }
     REPORTS.with_borrow_mut(|reports| {
         let room = (&claims.event, claims.generation);
         reports.hear(room, claims.ticket, claims.identity.as_ref(), board.public().heartbeat_ms, now());
     });
     send(visit);
-    Ok(())
 }
 
 /// A session is being used and is to be extended.
@@ -66,7 +68,7 @@ pub(super) fn ended(session: &SessionClaims) {
 /// Takes the turn to send, if nobody has it.
 fn send(visit: &Visit<'_>) {
     if let Some(turn) = REPORTS.with_borrow_mut(|reports| reports.turn(now())) {
-        visit.ctx.wait_until(take_turns(visit.settings.clone(), turn));
+        visit.background(take_turns(visit.settings.clone(), turn));
     }
 }
 

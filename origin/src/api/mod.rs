@@ -127,6 +127,13 @@ impl App {
         }
     }
 
+    /// Who a request of the gate is from, if it proves that. Its `Authorization` may be the site's own business: what is not believed
+    /// is nobody's fault.
+    pub(crate) async fn user(&self, headers: &HeaderMap) -> Option<Identity> {
+        let (users, token) = (self.users.as_ref()?, bearer(headers)?);
+        users.verify(token).await.ok()
+    }
+
     /// The room of an event.
     pub(crate) async fn room(&self, event: &EventId) -> Result<Arc<Room>, ApiError> {
         match self.rooms.find(event).await? {

@@ -42,6 +42,8 @@ pub struct Config {
     pub access: AccessConfig,
     /// What holds for all rooms.
     pub rooms: RoomsConfig,
+    /// The site that the gate stands in front of; absent: none.
+    pub upstream: Option<UpstreamConfig>,
     /// What a single client may do.
     pub clients: ClientConfig,
 }
@@ -116,6 +118,19 @@ pub enum UnknownRooms {
     Create,
 }
 
+/// The site behind the gate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamConfig {
+    /// Where it is: scheme, host and port.
+    pub url: Url,
+    /// Longest wait for a connection, TLS included.
+    pub connect: Duration,
+    /// Longest wait for the head of an answer while nothing of the request is left to send.
+    pub first_byte: Duration,
+    /// PEM file of the authorities to trust for `https`; absent: those of the system.
+    pub ca_file: Option<PathBuf>,
+}
+
 /// What a single client may do, and how it is told from others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientConfig {
@@ -155,13 +170,11 @@ impl Config {
         let access = read_access(&mut settings);
         let rooms = read_rooms(&mut settings);
         let clients = read_clients(&mut settings);
-        if settings.text("upstream").is_some() {
-            settings.wrong("upstream", LATER);
-        }
+        let upstream = read_upstream(&mut settings);
         let problems = settings.into_problems();
         match (server, store, tokens, rooms, clients) {
             (Some(server), Some(store), Some(tokens), Some(rooms), Some(clients)) if problems.is_empty() => {
-                Ok(Self { server, store, tokens, users, access, rooms, clients })
+                Ok(Self { server, store, tokens, users, access, rooms, upstream, clients })
             }
             _ => Err(Problems(problems)),
         }
@@ -376,6 +389,26 @@ fn read_rooms(settings: &mut Settings) -> Option<RoomsConfig> {
     });
     let tick = settings.number("tick_ms", 10, 10_000);
     Some(RoomsConfig { unknown: unknown?, tick: Duration::from_millis(tick?) })
+}
+
+fn read_upstream(settings: &mut Settings) -> Option<UpstreamConfig> {
+    let given = settings.text("upstream").is_some();
+    let url = settings.checked("upstream", |text| {
+        let url = Url::parse(text.trim()).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let bare = url.filter(|url| url.path() == "/" && url.query().is_none() && url.fragment().is_none());
+        let bare = bare.filter(|url| url.username().is_empty() && url.password().is_none());
+        bare.ok_or_else(|| "must be http://host:port or https://host, without path, user or query".into())
+    });
+    let connect = settings.number("upstream_connect_sec", 1, 60);
+    let first_byte = settings.number("upstream_first_byte_sec", 1, 3_600);
+    let ca_file = settings.text("upstream_ca_file").map(PathBuf::from);
+    if ca_file.is_some() && !given {
+        settings.wrong("upstream_ca_file", "is of no use without upstream");
+    } else if ca_file.is_some() && url.as_ref().is_some_and(|url| url.scheme() == "http") {
+        settings.wrong("upstream_ca_file", "is of no use unless upstream begins with https://");
+    }
+    let (connect, first_byte) = (Duration::from_secs(connect?), Duration::from_secs(first_byte?));
+    Some(UpstreamConfig { url: url?, connect, first_byte, ca_file })
 }
 
 fn read_clients(settings: &mut Settings) -> Option<ClientConfig> {

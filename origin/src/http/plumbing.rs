@@ -55,6 +55,8 @@ pub struct Plumbing {
     metrics: Arc<Metrics>,
     limit: Option<Limit>,
     traced: bool,
+    /// The route label of requests that matched none.
+    rest: &'static str,
 }
 
 #[derive(Clone)]
@@ -66,12 +68,17 @@ struct Limit {
 impl Plumbing {
     /// The layer without a rate limit, for routes that operators and probes use.
     pub fn new(metrics: Arc<Metrics>) -> Self {
-        Self { metrics, limit: None, traced: false }
+        Self { metrics, limit: None, traced: false, rest: UNMATCHED }
     }
 
     /// The layer with a span for each request, which only makes sense while spans are exported.
     pub fn traced(self, traced: bool) -> Self {
         Self { traced, ..self }
+    }
+
+    /// The layer with another label for requests that match no route.
+    pub fn named(self, rest: &'static str) -> Self {
+        Self { rest, ..self }
     }
 
     /// The layer with a rate limit for each client address.
@@ -103,7 +110,7 @@ struct Cells {
 impl Station {
     fn cells(&self, request: &Request) -> &Cells {
         self.cells.get_or_init(|| {
-            let route = request.extensions().get::<MatchedPath>().map_or(UNMATCHED, MatchedPath::as_str);
+            let route = request.extensions().get::<MatchedPath>().map_or(self.plumbing.rest, MatchedPath::as_str);
             Cells { route: route.into(), by_method_and_status: Default::default() }
         })
     }

@@ -1,12 +1,13 @@
 //! What the suites over HTTP share: origins on either store, a client that holds every answer to what holds for all answers, and
 //! waiting for a condition.
 
-#![allow(dead_code, reason = "each suite uses its part")]
+#![allow(dead_code, unused_imports, reason = "each suite uses its part")]
 
 pub mod client;
 pub mod issuer;
 pub mod process;
 
+#[allow(unused_imports, reason = "each suite uses its part")]
 pub use client::{Client, token_of};
 
 use anteroom_origin::config::{Config, Variables};
