@@ -3,21 +3,26 @@
 use anteroom_core::relay::Answer;
 use anteroom_core::token::SessionClaims;
 use anteroom_core::units::{EventId, Generation, Millis, Ticket};
-use std::collections::{BTreeMap, VecDeque};
 
-/// Most sessions that are remembered; of more, those answered first are forgotten, and asked about again.
+/// So many sessions are remembered at most. Two that fall on one place push each other out: the origin is asked again then.
 const SESSIONS_MAX: usize = 16_384;
 /// So long an answer is news, milliseconds: a session is asked about again after it.
 const NEWS_MS: u64 = 10_000;
 
-type Key = (EventId, Generation, Ticket);
-
-/// What is remembered of sessions.
+/// What is remembered of sessions, by the remainder of the ticket: those who are inside have numbers close together.
 #[derive(Debug, Default)]
 pub struct Renewed {
-    /// When each ends, `None` = not open, and when that was answered.
-    ends: BTreeMap<Key, (Option<Millis>, Millis)>,
-    order: VecDeque<Key>,
+    entries: Vec<Option<Entry>>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    event: EventId,
+    generation: Generation,
+    ticket: Ticket,
+    /// When it ends; `None` = it is not open.
+    end: Option<Millis>,
+    answered_at: Millis,
 }
 
 /// What the origin has said of a session since its token was made.
@@ -34,42 +39,28 @@ pub enum News {
 impl Renewed {
     /// Nothing remembered.
     pub const fn new() -> Self {
-        Self { ends: BTreeMap::new(), order: VecDeque::new() }
+        Self { entries: Vec::new() }
     }
 
     /// Takes in the answer to a report.
     pub fn learn(&mut self, answer: &Answer, now: Millis) {
         for room in &answer.rooms {
             for (ticket, end) in &room.sessions {
-                let key = (room.event_id.clone(), room.generation, *ticket);
-                if self.ends.insert(key.clone(), (*end, now)).is_none() {
-                    self.order.push_back(key);
-                }
+                self.put(&room.event_id, room.generation, *ticket, *end, now);
             }
-        }
-        while self.ends.len() > SESSIONS_MAX
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.ends.remove(&oldest);
         }
     }
 
     /// A session has ended by the word of its site.
     pub fn end(&mut self, session: &SessionClaims, now: Millis) {
-        let room = anteroom_core::relay::RoomAnswer {
-            event_id: session.event.clone(),
-            generation: session.generation,
-            sessions: vec![(session.ticket, None)],
-        };
-        self.learn(&Answer { rooms: vec![room] }, now);
+        self.put(&session.event, session.generation, session.ticket, None, now);
     }
 
     /// What is new about a session. A token made after the answer knows better.
     pub fn news(&self, session: &SessionClaims) -> News {
-        let key = (session.event.clone(), session.generation, session.ticket);
-        match self.ends.get(&key) {
-            Some((None, answered_at)) if session.renewed_at <= answered_at.secs() => News::Over,
-            Some((Some(end), answered_at)) if end.secs() > session.ends_at => {
+        match self.find(session) {
+            Some(Entry { end: None, answered_at, .. }) if session.renewed_at <= answered_at.secs() => News::Over,
+            Some(Entry { end: Some(end), answered_at, .. }) if end.secs() > session.ends_at => {
                 News::Extended(SessionClaims { renewed_at: answered_at.secs(), ends_at: end.secs(), ..session.clone() })
             }
             _ => News::None,
@@ -78,9 +69,28 @@ impl Renewed {
 
     /// Whether the origin has been asked about a session lately, so that there is no need to ask again.
     pub fn is_known(&self, session: &SessionClaims, now: Millis) -> bool {
-        let key = (session.event.clone(), session.generation, session.ticket);
-        self.ends.get(&key).is_some_and(|(_, answered_at)| now.since(*answered_at) < NEWS_MS)
+        self.find(session).is_some_and(|entry| now.since(entry.answered_at) < NEWS_MS)
     }
+
+    fn put(&mut self, event: &EventId, generation: Generation, ticket: Ticket, end: Option<Millis>, now: Millis) {
+        if self.entries.is_empty() {
+            self.entries.resize(SESSIONS_MAX, None);
+        }
+        if let Some(entry) = self.entries.get_mut(place(ticket)) {
+            *entry = Some(Entry { event: event.clone(), generation, ticket, end, answered_at: now });
+        }
+    }
+
+    fn find(&self, session: &SessionClaims) -> Option<&Entry> {
+        let entry = self.entries.get(place(session.ticket))?.as_ref()?;
+        let same =
+            entry.ticket == session.ticket && entry.generation == session.generation && entry.event == session.event;
+        same.then_some(entry)
+    }
+}
+
+fn place(ticket: Ticket) -> usize {
+    ticket.0 as usize % SESSIONS_MAX
 }
 
 #[cfg(test)]
@@ -131,12 +141,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded_and_the_oldest_goes_first() {
+    fn what_is_remembered_is_bounded_and_never_taken_for_somebody_elses() {
         let mut renewed = Renewed::new();
         for ticket in 0..SESSIONS_MAX as u64 + 5 {
             renewed.learn(&answer(vec![(Ticket(ticket), None)]), NOW);
         }
-        assert_eq!((renewed.ends.len(), renewed.order.len()), (SESSIONS_MAX, SESSIONS_MAX));
+        assert_eq!(renewed.entries.len(), SESSIONS_MAX);
         assert_eq!((renewed.news(&session(4)), renewed.news(&session(5))), (News::None, News::Over));
     }
 }

@@ -6,7 +6,7 @@
 //! merged back and sent again, until what it says is no longer true.
 
 use anteroom_core::relay::{REPORT_MAX, Report, RoomReport};
-use anteroom_core::units::{EventId, Generation, Identity, Millis, Ticket};
+use anteroom_core::units::{EventId, Generation, ID_MAX, Identity, Millis, Ticket};
 use std::collections::BTreeMap;
 
 /// Nothing waits longer than this to be sent while the origin answers, milliseconds.
@@ -23,6 +23,8 @@ const BYTES_MAX: usize = 60_000;
 const TICKET_BYTES: usize = 21;
 /// What a ticket with its identity takes beside that identity.
 const KNOWN_BYTES: usize = TICKET_BYTES + 6;
+/// Longest identity, bytes.
+const IDENTITY_MAX: usize = 255;
 /// What a room takes beside its event.
 const ROOM_BYTES: usize = 120;
 
@@ -37,9 +39,9 @@ pub struct Turn {
 /// What waits to be reported.
 #[derive(Debug, Default)]
 pub struct Reports {
-    rooms: BTreeMap<(EventId, Generation), Gathered>,
-    /// Tickets in all lists of all rooms.
-    count: usize,
+    rooms: Vec<(EventId, Generation)>,
+    /// By the place of the room in `rooms`. One map for everything, since each kind of map is a large part of the module.
+    pending: BTreeMap<(usize, Kind, Ticket), Entry>,
     /// When the most urgent of them is to be sent.
     due_at: Option<Millis>,
     /// The latest turn given: its number, and when it sends.
@@ -51,16 +53,17 @@ pub struct Reports {
     dropped: u64,
 }
 
-#[derive(Debug, Default)]
-struct Gathered {
-    heard: BTreeMap<Ticket, Heard>,
-    renew: BTreeMap<Ticket, Millis>,
+/// Sessions come first in a report: one that ends costs more than a heartbeat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Renew,
+    Heard,
 }
 
 #[derive(Clone, Debug)]
-struct Heard {
+struct Entry {
     identity: Option<Identity>,
-    /// After this it is not true any more that the holder has been heard from lately.
+    /// After this it is not true any more, or too late.
     until: Millis,
 }
 
@@ -69,15 +72,15 @@ struct Heard {
 pub struct Sent {
     /// What the origin gets.
     pub report: Report,
-    kept: BTreeMap<(EventId, Generation), Gathered>,
+    kept: Vec<((usize, Kind, Ticket), Entry)>,
 }
 
 impl Reports {
     /// Nothing to report.
     pub const fn new() -> Self {
         Self {
-            rooms: BTreeMap::new(),
-            count: 0,
+            rooms: Vec::new(),
+            pending: BTreeMap::new(),
             due_at: None,
             turn: None,
             turns: 0,
@@ -90,22 +93,22 @@ impl Reports {
     /// The holder of a ticket was heard from.
     pub fn hear(
         &mut self,
-        (event, generation): (&EventId, Generation),
+        room: (&EventId, Generation),
         ticket: Ticket,
         identity: Option<&Identity>,
         heartbeat_ms: u64,
         now: Millis,
     ) {
-        let heard = Heard { identity: identity.cloned(), until: now.plus(heartbeat_ms) };
-        if self.add((event.clone(), generation), |room| &mut room.heard, ticket, heard) {
+        let entry = Entry { identity: identity.cloned(), until: now.plus(heartbeat_ms) };
+        if self.add_in(room, Kind::Heard, ticket, entry) {
             self.hurry(now.plus(PERIOD_MS.min(heartbeat_ms / 30)));
         }
     }
 
     /// The session of a ticket is being used and is to be extended; it has `left_ms` to go.
-    pub fn renew(&mut self, (event, generation): (&EventId, Generation), ticket: Ticket, left_ms: u64, now: Millis) {
-        let until = now.plus(left_ms.max(PERIOD_MS));
-        if self.add((event.clone(), generation), |room| &mut room.renew, ticket, until) {
+    pub fn renew(&mut self, room: (&EventId, Generation), ticket: Ticket, left_ms: u64, now: Millis) {
+        let entry = Entry { identity: None, until: now.plus(left_ms.max(PERIOD_MS)) };
+        if self.add_in(room, Kind::Renew, ticket, entry) {
             self.hurry(now.plus(PERIOD_MS.min(left_ms / 4)));
         }
     }
@@ -114,7 +117,7 @@ impl Reports {
     /// [`Reports::renew`].
     pub fn turn(&mut self, now: Millis) -> Option<Turn> {
         let due_at = self.due_at?;
-        let at = if self.count >= REPORT_MAX && self.failures == 0 { now } else { due_at.max(now) };
+        let at = if self.pending.len() >= REPORT_MAX && self.failures == 0 { now } else { due_at.max(now) };
         // Whoever waits has the turn until a moment after it should have sent, unless something is more urgent.
         let taken = self.turn.is_some_and(|(_, taken_at)| taken_at <= at && now < taken_at.plus(1_000));
         if taken || self.is_sending(now) {
@@ -134,7 +137,7 @@ impl Reports {
         }
         self.turn = None;
         let sent = self.pack(now);
-        self.due_at = (self.count > 0).then_some(now);
+        self.due_at = (!self.pending.is_empty()).then_some(now);
         if sent.report.rooms.is_empty() {
             return None;
         }
@@ -150,16 +153,11 @@ impl Reports {
             return;
         }
         self.failures = self.failures.saturating_add(1);
-        for (room, gathered) in sent.kept {
-            for (ticket, heard) in gathered.heard {
-                self.add(room.clone(), |room| &mut room.heard, ticket, heard);
-            }
-            for (ticket, until) in gathered.renew {
-                self.add(room.clone(), |room| &mut room.renew, ticket, until);
-            }
+        for (key, entry) in sent.kept {
+            self.add(key, entry);
         }
         let pause_ms = (500_u64 << self.failures.min(10)).min(PAUSE_MAX_MS);
-        self.due_at = (self.count > 0).then(|| now.plus(pause_ms));
+        self.due_at = (!self.pending.is_empty()).then(|| now.plus(pause_ms));
     }
 
     /// How many were not reported since the last call, because they waited too long or there were too many.
@@ -178,82 +176,69 @@ impl Reports {
         }
     }
 
+    /// The number of a room. Rooms are few, and those that nobody reports of any more cost nothing.
+    fn place_of(&mut self, (event, generation): (&EventId, Generation)) -> usize {
+        let known = self.rooms.iter().position(|(known, of)| known == event && *of == generation);
+        known.unwrap_or_else(|| {
+            self.rooms.push((event.clone(), generation));
+            self.rooms.len() - 1
+        })
+    }
+
+    fn add_in(&mut self, room: (&EventId, Generation), kind: Kind, ticket: Ticket, entry: Entry) -> bool {
+        let place = self.place_of(room);
+        self.add((place, kind, ticket), entry)
+    }
+
     /// Whether it is new, and there was room for it. What is there already is the newer.
-    fn add<T>(
-        &mut self,
-        room: (EventId, Generation),
-        list: impl FnOnce(&mut Gathered) -> &mut BTreeMap<Ticket, T>,
-        ticket: Ticket,
-        entry: T,
-    ) -> bool {
-        if self.count >= PENDING_MAX {
+    fn add(&mut self, key: (usize, Kind, Ticket), entry: Entry) -> bool {
+        if self.pending.len() >= PENDING_MAX {
             self.dropped += 1;
             return false;
         }
-        let list = list(self.rooms.entry(room).or_default());
-        if list.contains_key(&ticket) {
+        if self.pending.contains_key(&key) {
             return false;
         }
-        list.insert(ticket, entry);
-        self.count += 1;
+        self.pending.insert(key, entry);
         true
     }
 
     /// Takes out what one report can hold.
     fn pack(&mut self, now: Millis) -> Sent {
-        let mut sent = Sent { report: Report::default(), kept: BTreeMap::new() };
-        let (mut tickets, mut bytes) = (0, 0);
-        while let Some((key, mut from)) = self.rooms.pop_first() {
-            bytes += ROOM_BYTES + key.0.as_str().len();
-            let mut kept = Gathered::default();
-            let mut room = RoomReport {
-                event_id: key.0.clone(),
-                generation: key.1,
-                heard: Vec::new(),
-                known: Vec::new(),
-                renew: Vec::new(),
+        let mut sent = Sent { report: Report::default(), kept: Vec::new() };
+        let (mut tickets, mut bytes, mut last) = (0, 0, None);
+        while tickets + 2 <= REPORT_MAX
+            && bytes + ROOM_BYTES + ID_MAX + KNOWN_BYTES + 2 * IDENTITY_MAX <= BYTES_MAX
+            && let Some((key, entry)) = self.pending.pop_first()
+        {
+            let (place, kind, ticket) = key;
+            let Some((event, generation)) = self.rooms.get(place).filter(|_| entry.until >= now) else {
+                self.dropped += 1;
+                continue;
             };
-            let full =
-                |tickets: usize, bytes: usize| tickets + 2 > REPORT_MAX || bytes + KNOWN_BYTES + 2 * 255 > BYTES_MAX;
-            // Sessions first: a session that ends costs more than a heartbeat.
-            while !full(tickets, bytes)
-                && let Some((ticket, until)) = from.renew.pop_first()
-            {
-                self.count -= 1;
-                if until < now {
-                    self.dropped += 1;
-                    continue;
-                }
-                room.renew.push(ticket);
-                kept.renew.insert(ticket, until);
-                (tickets, bytes) = (tickets + 1, bytes + TICKET_BYTES);
+            if last != Some(place) {
+                last = Some(place);
+                bytes += ROOM_BYTES + event.as_str().len();
+                sent.report.rooms.push(RoomReport {
+                    event_id: event.clone(),
+                    generation: *generation,
+                    heard: Vec::new(),
+                    known: Vec::new(),
+                    renew: Vec::new(),
+                });
             }
-            while !full(tickets, bytes)
-                && let Some((ticket, heard)) = from.heard.pop_first()
-            {
-                self.count -= 1;
-                if heard.until < now {
-                    self.dropped += 1;
-                    continue;
-                }
-                room.heard.push(ticket);
-                (tickets, bytes) = (tickets + 1, bytes + TICKET_BYTES);
-                if let Some(identity) = &heard.identity {
-                    room.known.push((ticket, identity.clone()));
-                    // Quotes are escaped.
-                    (tickets, bytes) = (tickets + 1, bytes + KNOWN_BYTES + 2 * identity.as_str().len());
-                }
-                kept.heard.insert(ticket, heard);
+            let Some(room) = sent.report.rooms.last_mut() else { continue };
+            match kind {
+                Kind::Renew => room.renew.push(ticket),
+                Kind::Heard => room.heard.push(ticket),
             }
-            let left = !from.heard.is_empty() || !from.renew.is_empty();
-            if !(room.heard.is_empty() && room.renew.is_empty()) {
-                sent.report.rooms.push(room);
-                sent.kept.insert(key.clone(), kept);
+            (tickets, bytes) = (tickets + 1, bytes + TICKET_BYTES);
+            if let Some(identity) = &entry.identity {
+                room.known.push((ticket, identity.clone()));
+                // Quotes are escaped.
+                (tickets, bytes) = (tickets + 1, bytes + KNOWN_BYTES + 2 * identity.as_str().len());
             }
-            if left {
-                self.rooms.insert(key, from);
-                break;
-            }
+            sent.kept.push((key, entry));
         }
         sent
     }
@@ -386,7 +371,7 @@ mod tests {
         assert_eq!((reports.dropped(), reports.dropped()), (1, 0));
         let mut reports = Reports::new();
         hear(&mut reports, 1..=PENDING_MAX as u64 + 3, NOW);
-        assert_eq!((reports.count, reports.dropped()), (PENDING_MAX, 3));
+        assert_eq!((reports.pending.len(), reports.dropped()), (PENDING_MAX, 3));
     }
 
     #[test]

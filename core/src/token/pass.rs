@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// The `iss` of every pass.
 pub const ISSUER: &str = "anteroom";
@@ -76,35 +77,25 @@ pub struct Form<'a> {
 impl<'a> Form<'a> {
     /// Takes a text apart. O(length).
     pub fn of(pass: &'a str) -> Result<Self, BadToken> {
-        #[derive(Deserialize)]
-        struct Header {
-            alg: String,
-            kid: String,
-        }
         if pass.len() > TOKEN_MAX {
             return Err(BadToken::Malformed);
         }
         let (message, signature) = pass.rsplit_once('.').ok_or(BadToken::Malformed)?;
         let (header, payload) = message.split_once('.').ok_or(BadToken::Malformed)?;
-        let header: Header = serde_json::from_slice(&decoded(header)?).map_err(|_| BadToken::Malformed)?;
-        if header.alg != ALGORITHM {
+        let header: Value = serde_json::from_slice(&decoded(header)?).map_err(|_| BadToken::Malformed)?;
+        let (Some(ALGORITHM), Some(key)) = (text(&header, "alg"), text(&header, "kid")) else {
             return Err(BadToken::Malformed);
-        }
+        };
         let signature = decoded(signature)?.try_into().map_err(|_| BadToken::Malformed)?;
-        Ok(Self { key: header.kid, message: message.as_bytes(), signature, payload })
+        Ok(Self { key: key.into(), message: message.as_bytes(), signature, payload })
     }
 
     /// The claims, once the signature has been found to be that of the key it names. Whether the pass has run out is for
     /// [`PassClaims::session`] to say.
     pub fn claims(&self) -> Result<PassClaims, BadToken> {
-        #[derive(Deserialize)]
-        struct Purpose {
-            iss: String,
-            aud: String,
-        }
         let json = decoded(self.payload)?;
-        let purpose: Purpose = serde_json::from_slice(&json).map_err(|_| BadToken::OtherPurpose)?;
-        if purpose.iss != ISSUER || purpose.aud != PASS_AUDIENCE {
+        let purpose: Value = serde_json::from_slice(&json).map_err(|_| BadToken::OtherPurpose)?;
+        if text(&purpose, "iss") != Some(ISSUER) || text(&purpose, "aud") != Some(PASS_AUDIENCE) {
             return Err(BadToken::OtherPurpose);
         }
         serde_json::from_slice(&json).map_err(|_| BadToken::Malformed)
@@ -115,15 +106,18 @@ impl<'a> Form<'a> {
 pub type PublicKey = (String, [u8; 32]);
 
 /// The Ed25519 keys of a JWK set (RFC 8037); others are left out.
-pub fn public_keys(jwks: &serde_json::Value) -> Vec<PublicKey> {
-    let keys = jwks.get("keys").and_then(|keys| keys.as_array()).into_iter().flatten();
-    let text = |key: &serde_json::Value, name: &str| key.get(name).and_then(|text| text.as_str()).map(String::from);
-    let read = |key: &serde_json::Value| {
+pub fn public_keys(jwks: &Value) -> Vec<PublicKey> {
+    let keys = jwks.get("keys").and_then(Value::as_array).into_iter().flatten();
+    let read = |key: &Value| {
         let ours = text(key, "kty")? == "OKP" && text(key, "crv")? == "Ed25519";
-        let bytes: [u8; 32] = decoded(&text(key, "x")?).ok()?.try_into().ok()?;
-        ours.then_some((text(key, "kid")?, bytes))
+        let bytes: [u8; 32] = decoded(text(key, "x")?).ok()?.try_into().ok()?;
+        ours.then_some((text(key, "kid")?.into(), bytes))
     };
     keys.filter_map(read).collect()
+}
+
+fn text<'a>(object: &'a Value, name: &str) -> Option<&'a str> {
+    object.get(name)?.as_str()
 }
 
 fn decoded(base64url: &str) -> Result<Vec<u8>, BadToken> {

@@ -6,7 +6,6 @@
 use super::now;
 use anteroom_core::units::Millis;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use worker::js_sys::futures::JsFuture;
 use worker::js_sys::{self, Array, Function, Promise, Reflect};
 use worker::wasm_bindgen::{JsCast, JsValue};
@@ -20,11 +19,9 @@ const KEPT_AT: &str = "anteroom-kept-at";
 const EVERY_MS: u64 = 5_000;
 /// So long a thing is kept, seconds.
 const FOR_SEC: u64 = 86_400;
-/// Most things whose last time is remembered.
-const THINGS_MAX: usize = 1_024;
 
 thread_local! {
-    static LAST: RefCell<BTreeMap<String, Millis>> = const { RefCell::new(BTreeMap::new()) };
+    static LAST: RefCell<Vec<(String, Millis)>> = const { RefCell::new(Vec::new()) };
     /// Found out once, that there is no such cache.
     static MISSING: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
@@ -38,7 +35,7 @@ pub(super) struct Kept {
 
 /// Whether to keep the thing again.
 pub(super) fn is_due(path: &str, now: Millis) -> bool {
-    !MISSING.get() && LAST.with_borrow(|last| last.get(path).is_none_or(|at| now.since(*at) >= EVERY_MS))
+    !MISSING.get() && LAST.with_borrow(|last| !last.iter().any(|(kept, at)| kept == path && now.since(*at) < EVERY_MS))
 }
 
 /// Keeps a thing, if that is possible.
@@ -47,10 +44,8 @@ pub(super) async fn keep(path: &str, body: String, etag: Option<&str>, now: Mill
         return;
     }
     LAST.with_borrow_mut(|last| {
-        if last.len() >= THINGS_MAX {
-            last.clear();
-        }
-        last.insert(path.into(), now);
+        last.retain(|(_, at)| now.since(*at) < EVERY_MS);
+        last.push((path.into(), now));
     });
     if put(path, &body, etag, now).await.is_err() {
         MISSING.set(true);
