@@ -1,6 +1,7 @@
 //! The site behind the gate: the visitor's request to it, and its answer back. Bodies stream through untouched, both ways.
 
 use super::{Visit, origin, within};
+use crate::visitor::Trusted;
 use anteroom_core::code::ErrorCode;
 use anteroom_core::gate::{Facts, carry};
 use anteroom_core::token::SessionClaims;
@@ -10,8 +11,13 @@ use worker::{Result, console_error, web_sys};
 
 /// So long may the site take until the headers of its answer are there, milliseconds.
 const TIMEOUT_MS: u64 = 30_000;
-/// What a visitor could write, and only a proxy may.
-const CLAIMED: [&str; 4] = ["forwarded", "x-real-ip", "true-client-ip", "cf-connecting-ip"];
+/// Whether a visitor could write the header, and only a proxy may. `CF-Connecting-IP` is set anew on Cloudflare.
+fn is_forwarded(name: &str) -> bool {
+    name == "forwarded"
+        || name.starts_with("x-forwarded-")
+        || name.starts_with("x-original-")
+        || ["x-real-ip", "true-client-ip", "cf-connecting-ip"].contains(&name)
+}
 
 /// What the site has said.
 pub(super) struct Answer {
@@ -61,19 +67,24 @@ fn request(
     let socket = headers.get("upgrade")?.is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket"));
     for name in names(&headers) {
         let kept = hops.goes_up(&name) || socket && name == "upgrade";
-        if !kept || CLAIMED.contains(&name.as_str()) {
+        let believed = !is_forwarded(&name) || visit.settings.trusted == Trusted::Forwarded;
+        if !(kept && believed) {
             headers.delete(&name)?;
         }
     }
-    if let Some(cookies) = headers.get("cookie")? {
+    if let Some(cookies) = headers.get("cookie")?.map(|jar| one_jar("cookie", jar)) {
         match carry::site_cookies(&cookies) {
             Some(cookies) => headers.set("cookie", &cookies)?,
             None => headers.delete("cookie")?,
         }
     }
     origin::forward(visit, &headers)?;
-    headers.set("x-forwarded-host", visit.address.host)?;
-    headers.set("x-forwarded-proto", visit.address.scheme)?;
+    for (name, value) in [("x-forwarded-host", visit.address.host), ("x-forwarded-proto", visit.address.scheme)] {
+        // A proxy in front that is trusted knows better.
+        if !headers.has(name)? {
+            headers.set(name, value)?;
+        }
+    }
     for (name, value) in session.map(carry::admitted).unwrap_or_default() {
         headers.set(name, &value)?;
     }
@@ -112,6 +123,15 @@ impl Answer {
             }
         }
         Ok(response)
+    }
+}
+
+/// The value of a header; of `Cookie` as one jar. The runtime joins several headers of a name with commas, which is wrong for this one,
+/// where ours could be taken for the end of another cookie.
+pub(super) fn one_jar(name: &str, value: String) -> String {
+    match name {
+        "cookie" if value.contains(", __Host-anteroom-") => value.replace(", __Host-anteroom-", "; __Host-anteroom-"),
+        _ => value,
     }
 }
 
