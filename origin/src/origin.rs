@@ -17,6 +17,7 @@ use crate::store::memory::MemoryStore;
 use crate::store::redis::{BadRedisOptions, RedisOptions, RedisStore};
 use crate::store::{QueueStore, StoreError};
 use anteroom_core::token::TokenKeys;
+use anteroom_page::Pages;
 use axum::Router;
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,6 +93,7 @@ impl Origin {
             admin: config.access.admin.clone(),
             edge: config.access.edge.clone(),
             unknown: config.rooms.unknown,
+            pages: Pages::new(),
             cors_origins: config.clients.cors_origins.clone(),
             metrics: metrics.clone(),
         });

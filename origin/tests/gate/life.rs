@@ -11,11 +11,11 @@ async fn a_visitor_waits_is_called_goes_in_and_is_done() {
     let mut visitor = house.visitor();
     let first = visitor.page("/tickets?day=1").await;
     assert_eq!(first.status, 200);
-    first.is_page("Line");
+    first.is_page("line");
     assert_eq!(house.shop.requests(), 0, "the site is not asked");
     let place = visitor.token("wait").unwrap().clone();
     for _ in 0..3 {
-        assert_eq!(visitor.page("/tickets?day=1").await.is_page("Line").status, 200);
+        assert_eq!(visitor.page("/tickets?day=1").await.is_page("line").status, 200);
         assert_eq!(visitor.token("wait"), Some(&place), "a place is kept");
     }
     assert_eq!(visitor.post("enter", "/tickets?day=1", None).await.header("location"), Some("/tickets?day=1"));
@@ -37,7 +37,7 @@ async fn a_visitor_waits_is_called_goes_in_and_is_done() {
         (got.header("x-shop").is_none()).then_some(got)
     })
     .await;
-    again.is_page("Line");
+    again.is_page("line");
     assert!(ticket_of(visitor.token("wait").unwrap()) > ticket_of(&place), "a second visit is another place");
 }
 
@@ -79,14 +79,14 @@ async fn the_site_says_when_a_visitor_is_done() {
     visitor.page("/tickets").await.of_the_shop();
     let stale = visitor.clone();
     let mut next = house.visitor();
-    next.page("/tickets").await.is_page("Line");
+    next.page("/tickets").await.is_page("line");
     let got = visitor.page("/done").await;
     assert_eq!((got.text.as_str(), got.header("anteroom-session")), ("goodbye", None));
     assert!(visitor.cookies.is_empty(), "{:?}", visitor.cookies);
     assert_eq!(next.enter(&house, "/tickets").await.status, 303);
     next.page("/tickets").await.of_the_shop();
     let mut stale = stale;
-    stale.page("/tickets").await.is_page("Line");
+    stale.page("/tickets").await.is_page("line");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,16 +97,17 @@ async fn bypasses_go_through_and_the_most_specific_room_guards() {
     let mut visitor = house.visitor();
     visitor.asset("/assets/app.css").await.of_the_shop();
     visitor.ask("OPTIONS", "/tickets", &[], None).await.of_the_shop();
-    visitor.page("/tickets").await.is_page("Line");
-    visitor.page("/vip/box").await.is_page("Line");
+    visitor.page("/tickets").await.is_page("line");
+    visitor.page("/vip/box").await.is_page("line");
     let names: Vec<&String> = visitor.cookies.keys().collect();
     assert_eq!(names, ["__Host-anteroom-wait-sale", "__Host-anteroom-wait-vip"]);
     let mut fan = house.visitor().at("fan.example");
-    assert_eq!(fan.page("/tickets").await.is_page("Closed").status, 503);
+    fan.page("/tickets").await.is_page("closed");
+    fan.data("/tickets").await.refused("ROOM_FULL");
     house.api.put("sale", json!({"gate": {"hosts": ["shop.example"]}})).await;
     house.api.put("vip", json!({"gate": {"hosts": ["shop.example"]}})).await;
     house.visitor().at("else.example").data("/tickets").await.refused("NOT_FOUND");
-    house.visitor().at("shop.example").page("/tickets").await.is_page("Line");
+    house.visitor().at("shop.example").page("/tickets").await.is_page("line");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -150,14 +151,14 @@ async fn a_reset_puts_everybody_out_and_a_turn_of_another_room_lets_nobody_in() 
     house.api.put("gala", json!({"mode": "hold", "gate": {"paths": ["/gala/*"]}})).await;
     let mut visitor = house.visitor();
     visitor.page("/tickets").await.of_the_shop();
-    visitor.page("/gala/1").await.is_page("Line");
+    visitor.page("/gala/1").await.is_page("line");
     let session = visitor.token("session").unwrap().clone();
     visitor.cookies.insert("__Host-anteroom-session-gala".into(), session);
-    visitor.page("/gala/1").await.is_page("Line");
+    visitor.page("/gala/1").await.is_page("line");
     house.api.put("sale", json!({"mode": "hold"})).await;
     visitor.page("/tickets").await.of_the_shop();
     house.api.send(house.api.admin("POST", "/rooms/sale/reset")).await.ok(200);
-    visitor.page("/tickets").await.is_page("Line");
+    visitor.page("/tickets").await.is_page("line");
 }
 
 #[tokio::test(flavor = "multi_thread")]
