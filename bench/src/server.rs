@@ -16,6 +16,8 @@ use crate::{
 pub struct Server {
     url: String,
     admin_token: String,
+    secret: String,
+    edge_token: String,
     child: Child,
 }
 
@@ -24,10 +26,11 @@ impl Server {
     pub async fn start(binary: &Path, redis_url: Option<&str>, directory: &Path) -> Result<Self> {
         let address = free_address()?;
         let url = format!("http://{address}");
-        let admin_token = random_hex();
+        let (admin_token, secret, edge_token) = (random_hex(), random_hex(), random_hex());
         let mut variables = vec![
             ("ANTEROOM_LISTEN", address.to_string()),
-            ("ANTEROOM_SECRET", random_hex()),
+            ("ANTEROOM_SECRET", secret.clone()),
+            ("ANTEROOM_EDGE_TOKEN", edge_token.clone()),
             ("ANTEROOM_ADMIN_TOKEN", admin_token.clone()),
             ("ANTEROOM_RATE_PER_SEC", "0".to_owned()),
             ("ANTEROOM_TICK_MS", "250".to_owned()),
@@ -39,7 +42,7 @@ impl Server {
         child
             .until(|| async { client.send(Ask::get("/readyz")).await.is_ok_and(|answer| answer.is_success()) })
             .await?;
-        Ok(Self { url, admin_token, child })
+        Ok(Self { url, admin_token, secret, edge_token, child })
     }
 
     /// `http://host:port`.
@@ -50,6 +53,16 @@ impl Server {
     /// Bearer token of the admin API.
     pub fn admin_token(&self) -> &str {
         &self.admin_token
+    }
+
+    /// What it signs waiting tokens with.
+    pub fn secret(&self) -> &str {
+        &self.secret
+    }
+
+    /// What an edge shows it.
+    pub fn edge_token(&self) -> &str {
+        &self.edge_token
     }
 
     /// The end of its log.

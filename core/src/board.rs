@@ -5,6 +5,7 @@
 
 use crate::eta::Pace;
 use crate::line::{Facts, Standing, Wave};
+use crate::poll::FAR_MS;
 use crate::settings::Mode;
 use crate::sketch::Sketch;
 use crate::units::{EventId, Generation, Millis, Position, Slot};
@@ -14,6 +15,8 @@ use serde::{Deserialize, Serialize};
 
 /// Version of the format.
 pub const FORMAT: u32 = 1;
+/// From this age on a board is stale for whoever asks for the next one when told to: twice the longest pause, milliseconds.
+pub const STALE_MS: u64 = 2 * FAR_MS;
 /// Most groups of open waves on a board.
 const GROUPS: usize = 64;
 
@@ -94,6 +97,16 @@ impl Board {
             Some(turn) => Standing::Ready { called_at: turn.called_at, until: turn.until },
             None => Standing::Missed,
         }
+    }
+
+    /// Whether it is older than the boards of somebody who asks when told to: more than [`STALE_MS`].
+    pub fn is_stale(&self, now: Millis) -> bool {
+        now.since(self.as_of) > STALE_MS
+    }
+
+    /// Whether it is of before `other`: of an older generation, or of an earlier time in the same one.
+    pub fn is_older_than(&self, other: &Board) -> bool {
+        (self.generation, self.as_of) < (other.generation, other.as_of)
     }
 
     /// The position of `slot`, 0 once called. O(log milestones).

@@ -70,13 +70,23 @@ const fn mix(seed: u64) -> u64 {
 ///
 /// A host that answers polls by itself passes on the first poll of each holder in each third. Since polls are at most a
 /// third of the heartbeat time apart, reports are at most two thirds apart, and one that is lost still leaves the place
-/// alive.
+/// alive. The thirds of different holders begin at different times, or all of them would be reported at once and nobody
+/// for the rest of the third.
 #[derive(Clone, Debug, Default)]
 pub struct Hearing {
-    /// Length of a third in milliseconds, and its number.
+    /// Length of a third in milliseconds, and the number of the one that began last for a holder without offset.
     third: (u64, u64),
+    /// Those in that third.
+    present: Heard,
+    /// Those whose next one has begun, since offsets are less than a third.
+    next: Heard,
+}
+
+/// Holders heard, from the slot after `base` on.
+#[derive(Clone, Debug, Default)]
+struct Heard {
     base: u64,
-    heard: Bitmap,
+    bits: Bitmap,
 }
 
 /// How far beyond the cursor holders are remembered, in slots. Those beyond are reported at every poll: slots come from
@@ -86,7 +96,7 @@ const REACH: u64 = 1 << 27;
 impl Hearing {
     /// Nobody heard yet.
     pub const fn new() -> Self {
-        Self { third: (0, 0), base: 0, heard: Bitmap::new() }
+        Self { third: (0, 0), present: Heard::after(0), next: Heard::after(0) }
     }
 
     /// Whether a poll of `slot`'s holder at `now` must be passed on, and notes that it was. False for a slot already
@@ -98,12 +108,30 @@ impl Hearing {
         }
         let length = (heartbeat_ms / 3).max(1);
         let third = (length, now.0 / length);
+        if third != self.third {
+            let follows = third == (self.third.0, self.third.1 + 1);
+            let present = core::mem::replace(&mut self.next, Heard::after(serving.0));
+            self.present = if follows { present } else { Heard::after(serving.0) };
+            self.third = third;
+        }
+        let (passed, offset) = (now.0 % length, mix(slot.0) % length);
+        if passed + offset < length { self.present.note(slot, serving) } else { self.next.note(slot, serving) }
+    }
+}
+
+impl Heard {
+    const fn after(base: u64) -> Self {
+        Self { base, bits: Bitmap::new() }
+    }
+
+    /// Whether this is the first time for `slot`, which is beyond `serving`.
+    fn note(&mut self, slot: Slot, serving: Slot) -> bool {
         // A cursor that went back is another generation of the room.
-        if third != self.third || serving.0 < self.base {
-            *self = Self { third, base: serving.0, heard: Bitmap::new() };
+        if serving.0 < self.base {
+            *self = Self::after(serving.0);
         }
         let bit = slot.0 - self.base - 1;
-        bit >= REACH || self.heard.set(bit)
+        bit >= REACH || self.bits.set(bit)
     }
 }
 
@@ -221,17 +249,36 @@ mod tests {
     #[test]
     fn each_holder_is_reported_once_a_third() {
         let mut hearing = Hearing::new();
-        let mut reports = HashMap::new();
-        for second in 0..300 {
+        let mut reports = HashMap::<u64, Vec<u64>>::new();
+        for second in 0..1_000 {
             for slot in [1, 5, 6, 70, 100_000] {
                 if hearing.must_report(Slot(slot), Slot(5), Millis(second * 1000), HEARTBEAT) {
-                    *reports.entry(slot).or_insert(0) += 1;
+                    reports.entry(slot).or_default().push(second);
                 }
             }
         }
-        assert_eq!(reports, HashMap::from([(6, 3), (70, 3), (100_000, 3)]));
+        assert_eq!(reports.len(), 3, "nobody who was called");
+        for seconds in reports.values() {
+            assert!(seconds[2..].windows(2).all(|pair| pair[1] - pair[0] == 100), "{seconds:?}");
+            assert!(seconds[0] == 0 && (10..=11).contains(&seconds.len()), "{seconds:?}");
+        }
         // Another generation, and a slot that no bitmap is grown for.
-        assert!(hearing.must_report(Slot(1), Slot(0), Millis(299_000), HEARTBEAT));
-        assert!((0..3).all(|_| hearing.must_report(Slot(u64::MAX), Slot(0), Millis(299_000), HEARTBEAT)));
+        assert!(hearing.must_report(Slot(1), Slot(0), Millis(999_000), HEARTBEAT));
+        assert!((0..3).all(|_| hearing.must_report(Slot(u64::MAX), Slot(0), Millis(999_000), HEARTBEAT)));
+    }
+
+    #[test]
+    fn reports_are_spread_over_the_third() {
+        let mut hearing = Hearing::new();
+        let mut tenths = [0; 30];
+        for second in (0..300).step_by(10) {
+            for slot in 1..=10_000 {
+                let due = hearing.must_report(Slot(slot), Slot(0), Millis(second * 1000), HEARTBEAT);
+                tenths[second as usize / 10] += usize::from(due);
+            }
+        }
+        // At the very start everybody is new.
+        assert_eq!(tenths[0], 10_000);
+        assert!(tenths[10..].iter().all(|count| (800..1200).contains(count)), "{tenths:?}");
     }
 }

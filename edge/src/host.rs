@@ -1,10 +1,11 @@
 //! The Workers side: requests, responses, fetches and timers. Carries; decides nothing.
 
 use crate::boards::{Board, Boards, FRESH_MS, Fetched, Held, LEASE_MS, Plan};
-use crate::refusal::{Refusal, Trace};
 use crate::settings::{ORIGIN, SECRET, Settings};
 use crate::status::{self, Verdict};
 use anteroom_core::code::ErrorCode;
+use anteroom_core::refusal::Refusal;
+use anteroom_core::trace::{TRACEPARENT, TraceContext, X_REQUEST_ID, is_echoed};
 use anteroom_core::units::{EventId, Millis};
 use serde::Deserialize;
 use std::cell::{OnceCell, RefCell};
@@ -54,17 +55,18 @@ type Outcome = std::result::Result<Response, Refusal>;
 
 /// What an answer takes over from its request.
 struct Call {
-    trace: Trace,
+    trace: TraceContext,
     request_id: Option<String>,
 }
 
 impl Call {
     fn new(request: &Request) -> Result<Self> {
         let headers = request.headers();
-        let trace = headers.get("traceparent")?.and_then(|parent| Trace::parse(&parent));
+        let trace = headers.get(TRACEPARENT)?.and_then(|parent| TraceContext::continued(parent.as_bytes(), random()));
+        let fresh = || TraceContext::new(u128::from(random()) << 64 | u128::from(random()), random(), false);
         Ok(Self {
-            trace: trace.unwrap_or_else(|| Trace::random(js_sys::Math::random)),
-            request_id: headers.get("x-request-id")?,
+            trace: trace.unwrap_or_else(fresh),
+            request_id: headers.get(X_REQUEST_ID)?.filter(|id| is_echoed(id.as_bytes())),
         })
     }
 
@@ -103,7 +105,7 @@ impl Call {
     async fn board(&self, settings: &Rc<Settings>, request: Request, url: &Url, ctx: &Context) -> Result<Outcome> {
         let event = match parameter(url, "event_id").map(|event| EventId::parse(&event)) {
             Some(Ok(event)) => event,
-            Some(Err(why)) => return Ok(Err(Refusal::new(ErrorCode::InvalidRequest, format!("event_id {why}")))),
+            Some(Err(why)) => return Ok(Err(Refusal::invalid("event_id", why))),
             None => return Ok(Err(ErrorCode::MissingEventId.into())),
         };
         let (board, age_ms) = match current(settings, &event, ctx).await {
@@ -124,20 +126,20 @@ impl Call {
 
     fn refuse(&self, refusal: &Refusal) -> Result<Response> {
         let headers = self.headers()?;
-        headers.set("cache-control", "no-store")?;
-        if let Some(seconds) = refusal.retry_after_sec() {
-            headers.set("retry-after", &seconds.to_string())?;
+        for (name, value) in refusal.headers() {
+            headers.set(name, &value)?;
         }
-        Ok(Response::ok(refusal.body(self.trace))?.with_status(refusal.code.status()).with_headers(headers))
+        let body = refusal.body(self.trace.trace_id().as_str());
+        Ok(Response::ok(body)?.with_status(refusal.code().status()).with_headers(headers))
     }
 
     /// The headers of every answer that is made here.
     fn headers(&self) -> Result<Headers> {
         let headers = Headers::new();
         headers.set("content-type", "application/json")?;
-        headers.set("traceparent", &self.trace.header((js_sys::Math::random() * u64::MAX as f64) as u64))?;
+        headers.set(TRACEPARENT, self.trace.header().as_str())?;
         if let Some(id) = &self.request_id {
-            headers.set("x-request-id", id)?;
+            headers.set(X_REQUEST_ID, id)?;
         }
         Ok(headers)
     }
@@ -154,6 +156,11 @@ fn settings(env: &Env) -> Option<Rc<Settings>> {
             .map(Rc::new)
     };
     SETTINGS.with(|settings| settings.get_or_init(read).clone())
+}
+
+/// Good enough to name a trace.
+fn random() -> u64 {
+    (js_sys::Math::random() * u64::MAX as f64) as u64
 }
 
 fn now() -> Millis {

@@ -11,12 +11,10 @@
 //! | [`settings`] | the variables and secrets of the worker, checked | everywhere |
 //! | [`boards`] | which boards are held, which to serve and which to fetch | everywhere |
 //! | [`status`] | from a token and a board to a status answer | everywhere |
-//! | [`refusal`] | the error shape of the contract | everywhere |
 //! | `host` | requests, responses, fetches, timers | on wasm32 |
 //! | `hs256` | the one signature that waiting tokens need | on wasm32 |
 
 pub mod boards;
-pub mod refusal;
 pub mod settings;
 pub mod status;
 

@@ -2,8 +2,7 @@
 
 use crate::boards::Board;
 use anteroom_core::code::ErrorCode;
-use anteroom_core::line::Standing;
-use anteroom_core::status::{self, Around};
+use anteroom_core::status::{self, FromBoard};
 use anteroom_core::token::{TokenKeys, WaitingClaims};
 use anteroom_core::units::{Millis, Slot};
 
@@ -36,38 +35,15 @@ pub fn slot(claims: &WaitingClaims) -> Slot {
     Slot(claims.ticket.0)
 }
 
-/// The answer that `board` gives to the holder of `claims`, `stale` being whether it is older than it should be.
-///
-/// The origin is asked where a board would have to guess: about a place whose turn seems to be over, since a board
-/// knows neither who entered nor who left, and about a token of a generation that this board has not heard of yet.
-/// Nobody goes on polling in either state, so that the origin hears little of it.
+/// The answer that `board` gives to the holder of `claims`, `stale` being whether it is older than it should be. See
+/// [`status::from_board`].
 pub fn answer(board: &Board, stale: bool, claims: &WaitingClaims, now: Millis) -> Verdict {
-    let public = board.public();
-    if claims.event != public.event_id || claims.generation < public.generation {
-        return Verdict::Refuse(ErrorCode::TokenNotFound);
-    }
-    if claims.generation > public.generation {
-        return Verdict::Ask;
-    }
-    let (slot, now) = (slot(claims), now.max(public.as_of));
-    let standing = public.standing(slot, now);
-    if standing == Standing::Missed {
-        return Verdict::Ask;
-    }
-    let around = Around {
-        pace: &public.pace,
-        mode: &public.mode,
-        opens_at: public.opens_at,
-        message: public.message.as_deref(),
-        patience_ms: public.patience_ms,
-        waiting: public.waiting,
-        as_of: board.as_of(),
-        stale,
-    };
-    let waited_ms = claims.waited_ms(now);
-    match status::reply(standing, public.position(slot), claims.ticket, waited_ms, &around, now) {
-        Ok(reply) => Verdict::Answer(serde_json::to_string(&reply).expect("texts and numbers always serialise")),
-        Err(code) => Verdict::Refuse(code),
+    match status::from_board(board.public(), board.as_of(), stale, claims, now) {
+        FromBoard::Reply(reply) => {
+            Verdict::Answer(serde_json::to_string(&reply).expect("texts and numbers always serialise"))
+        }
+        FromBoard::Refuse(code) => Verdict::Refuse(code),
+        FromBoard::Ask => Verdict::Ask,
     }
 }
 
@@ -75,6 +51,7 @@ pub fn answer(board: &Board, stale: bool, claims: &WaitingClaims, now: Millis) -
 mod tests {
     use super::*;
     use crate::boards::tests::{GENERATION, NOW, board, line};
+    use anteroom_core::line::Standing;
     use anteroom_core::units::{EventId, Generation, Ticket};
     use serde_json::{Value, json};
 

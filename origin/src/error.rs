@@ -2,80 +2,77 @@
 
 use crate::http::trace;
 use anteroom_core::code::ErrorCode;
+use anteroom_core::refusal::Refusal;
 use axum::body::Body;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
-use serde::ser::{SerializeMap, Serializer};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::error::Error;
 
 type Cause = Box<dyn Error + Send + Sync>;
 
-/// An answer that says no. What the client must not see, the cause, goes to the log under the trace id when the answer is
-/// rendered.
+/// A refusal. What the client must not see, the cause, goes to the log under the trace id when the answer is rendered.
 #[derive(Debug)]
 pub struct ApiError {
-    code: ErrorCode,
-    message: Cow<'static, str>,
-    fields: Vec<(&'static str, Value)>,
-    retry_after_sec: Option<u64>,
+    refusal: Refusal,
     cause: Option<Cause>,
 }
 
 impl ApiError {
     /// An error with a message for the client.
     pub fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), fields: Vec::new(), retry_after_sec: None, cause: None }
+        Refusal::new(code, message).into()
     }
 
     /// `INVALID_REQUEST` for a field, with what is wrong with it: the message is "`field` `reason`".
     pub fn invalid(field: &str, reason: impl std::fmt::Display) -> Self {
-        Self::new(ErrorCode::InvalidRequest, format!("{field} {reason}"))
+        Refusal::invalid(field, reason).into()
     }
 
     /// `UNAUTHENTICATED`; the reason for the log's level of detail belongs in metrics, not in the answer.
     pub fn unauthenticated() -> Self {
-        Self::new(ErrorCode::Unauthenticated, "A valid bearer token is required")
+        Refusal::from(ErrorCode::Unauthenticated).into()
     }
 
     /// `NOT_FOUND`: no such path, or nothing that this caller may know of.
     pub fn not_found() -> Self {
-        Self::new(ErrorCode::NotFound, "There is nothing here")
+        Refusal::from(ErrorCode::NotFound).into()
     }
 
     /// `RATE_LIMITED`, to be tried again after a while.
     pub fn rate_limited(retry_after_sec: u64) -> Self {
-        Self::new(ErrorCode::RateLimited, "Too many requests").retry_after(retry_after_sec)
+        Refusal::from(ErrorCode::RateLimited).retry_after(retry_after_sec).into()
     }
 
     /// `INTERNAL_ERROR` from a bug; the cause is logged.
     pub fn internal(cause: impl Into<Cause>) -> Self {
-        Self { cause: Some(cause.into()), ..Self::new(ErrorCode::InternalError, "Something went wrong on our side") }
+        Self { cause: Some(cause.into()), refusal: ErrorCode::InternalError.into() }
     }
 
     /// `UNAVAILABLE` from an outage; the cause is logged.
     pub fn unavailable(cause: impl Into<Cause>) -> Self {
-        let message = "The waiting room cannot do this right now; nothing was changed";
-        Self { cause: Some(cause.into()), ..Self::new(ErrorCode::Unavailable, message) }
+        Self { cause: Some(cause.into()), refusal: ErrorCode::Unavailable.into() }
     }
 
     /// Adds a field beside `code` and `message`, such as `waiting_token` or `opens_at`.
-    pub fn with(mut self, field: &'static str, value: impl Into<Value>) -> Self {
-        self.fields.push((field, value.into()));
-        self
+    pub fn with(self, field: impl Into<Cow<'static, str>>, value: impl Into<Value>) -> Self {
+        Self { refusal: self.refusal.with(field, value), ..self }
     }
 
     /// Says when to try again. 429 and 503 always say it: after a second unless something else is known.
-    pub fn retry_after(mut self, seconds: u64) -> Self {
-        self.retry_after_sec = Some(seconds.max(1));
-        self
+    pub fn retry_after(self, seconds: u64) -> Self {
+        Self { refusal: self.refusal.retry_after(seconds), ..self }
+    }
+
+    /// A field that was added.
+    pub fn field(&self, name: &str) -> Option<&Value> {
+        self.refusal.field(name)
     }
 
     /// The code, for a metric label.
     pub fn code(&self) -> ErrorCode {
-        self.code
+        self.refusal.code()
     }
 
     fn log(&self, trace_id: &str) {
@@ -86,58 +83,31 @@ impl ApiError {
             text = format!("{text}: {cause}");
             next = cause.source();
         }
-        match self.code {
+        match self.code() {
             ErrorCode::InternalError => {
-                tracing::error!(trace_id, code = self.code.as_str(), cause = %text, "request failed")
+                tracing::error!(trace_id, code = self.code().as_str(), cause = %text, "request failed")
             }
-            _ => tracing::warn!(trace_id, code = self.code.as_str(), cause = %text, "request refused"),
+            _ => tracing::warn!(trace_id, code = self.code().as_str(), cause = %text, "request refused"),
         }
     }
 }
 
-#[derive(Serialize)]
-struct Envelope<'a> {
-    error: Inside<'a>,
-}
-
-struct Inside<'a> {
-    error: &'a ApiError,
-    trace_id: &'a str,
-}
-
-impl Serialize for Inside<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("code", self.error.code.as_str())?;
-        map.serialize_entry("message", &self.error.message)?;
-        map.serialize_entry("trace_id", self.trace_id)?;
-        for (field, value) in &self.error.fields {
-            map.serialize_entry(field, value)?;
-        }
-        map.end()
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, cause: None }
     }
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let trace = trace::current().unwrap_or_else(trace::TraceContext::fresh);
-        let trace_id = trace.trace_id();
+        let trace_id = trace::current().unwrap_or_else(trace::fresh).trace_id();
         self.log(trace_id.as_str());
-        let envelope = Envelope { error: Inside { error: &self, trace_id: trace_id.as_str() } };
-        let body = serde_json::to_vec(&envelope).expect("texts and JSON values serialise");
-        let mut response = Response::new(Body::from(body));
-        let status = StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if self.code == ErrorCode::Unauthenticated {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
-            headers.insert(header::RETRY_AFTER, self.retry_after_sec.unwrap_or(1).into());
-        } else if let Some(seconds) = self.retry_after_sec {
-            headers.insert(header::RETRY_AFTER, seconds.into());
+        let mut response = Response::new(Body::from(self.refusal.body(trace_id.as_str())));
+        let status = StatusCode::from_u16(self.code().status());
+        *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        for (name, value) in self.refusal.headers() {
+            let value = HeaderValue::from_str(&value).expect("words and numbers are header values");
+            response.headers_mut().insert(HeaderName::from_static(name), value);
         }
         response
     }
@@ -146,6 +116,7 @@ impl IntoResponse for ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::http::header;
 
     async fn rendered(error: ApiError) -> (Response, Value) {
         let mut response = error.into_response();

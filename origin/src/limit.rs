@@ -36,6 +36,11 @@ impl ClientAddresses {
         Self { trusted: config.trusted_proxies.clone() }
     }
 
+    /// Whether `peer` is a proxy whose word counts.
+    pub fn trusts(&self, peer: IpAddr) -> bool {
+        self.trusted.iter().any(|net| net.contains(&peer.to_canonical()))
+    }
+
     /// The address of the client behind `peer`.
     pub fn find(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();

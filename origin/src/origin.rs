@@ -3,6 +3,9 @@
 use crate::api::{self, App};
 use crate::clock::Clock;
 use crate::config::{Config, RedisTarget, StoreConfig, Tls, Topology};
+use crate::error::ApiError;
+use crate::gate::{BadUpstream, Gatekeeper, Upstream};
+use crate::http::cors;
 use crate::http::health::{self, Draining};
 use crate::http::plumbing::Plumbing;
 use crate::identity::{Pace, UserTokens};
@@ -31,7 +34,9 @@ pub struct Origin {
     pub app: Arc<App>,
     /// Said once the process is on its way out.
     pub draining: Draining,
-    limit: Option<(Arc<Limiter>, Arc<ClientAddresses>)>,
+    limit: Option<Arc<Limiter>>,
+    addresses: Arc<ClientAddresses>,
+    gate: Arc<Gatekeeper>,
     memory: Option<Arc<MemoryStore>>,
     tasks: Vec<JoinHandle<()>>,
     traced: bool,
@@ -46,6 +51,9 @@ pub enum StartError {
     /// The Redis of the settings cannot be used.
     #[error("{0}")]
     Redis(#[from] BadRedisOptions),
+    /// The site behind the gate cannot be asked.
+    #[error("{0}")]
+    Upstream(#[from] BadUpstream),
     /// The client for the issuer's keys cannot be made.
     #[error("the keys of user tokens cannot be fetched: {0}")]
     Users(#[from] reqwest::Error),
@@ -72,12 +80,11 @@ impl Origin {
             None => None,
         };
         let secrets: Vec<&[u8]> = config.tokens.secrets.iter().map(|secret| secret.reveal().as_bytes()).collect();
-        let limit = config
-            .clients
-            .rate
-            .map(|rate| (Arc::new(Limiter::new(rate, &metrics)), Arc::new(ClientAddresses::new(&config.clients))));
+        let limit = config.clients.rate.map(|rate| Arc::new(Limiter::new(rate, &metrics)));
+        let addresses = Arc::new(ClientAddresses::new(&config.clients));
+        let upstream = config.upstream.as_ref().map(Upstream::new).transpose()?;
         let app = Arc::new(App {
-            limiter: limit.as_ref().map(|(limiter, _)| limiter.clone()),
+            limiter: limit.clone(),
             rooms: rooms.clone(),
             keys: TokenKeys::new(&secrets).expect("the settings refuse short secrets"),
             passes: config.tokens.passes.clone(),
@@ -85,6 +92,7 @@ impl Origin {
             admin: config.access.admin.clone(),
             edge: config.access.edge.clone(),
             unknown: config.rooms.unknown,
+            cors_origins: config.clients.cors_origins.clone(),
             metrics: metrics.clone(),
         });
         let mut tasks = vec![tokio::spawn(rooms.clone().watch())];
@@ -94,10 +102,11 @@ impl Origin {
         if let Some(users) = users {
             tasks.push(tokio::spawn(users.keep_fresh()));
         }
-        if let Some((limiter, _)) = &limit {
+        if let Some(limiter) = &limit {
             tasks.push(tokio::spawn(limiter.clone().keep_small()));
         }
-        Ok(Self { rooms, app, draining: Draining::default(), limit, memory, tasks, traced: false })
+        let gate = Gatekeeper::new(app.clone(), addresses.clone(), upstream);
+        Ok(Self { rooms, app, draining: Draining::default(), limit, addresses, gate, memory, tasks, traced: false })
     }
 
     /// The same origin, with a span for each request where `traced`.
@@ -105,20 +114,29 @@ impl Origin {
         Self { traced, ..self }
     }
 
-    /// All routes, those of `more` included, behind the one layer.
-    pub fn router(&self, more: Router) -> Router {
+    /// All routes, behind the one layer.
+    pub fn router(&self) -> Router {
         let metrics = self.app.metrics.clone();
         let plumbing = Plumbing::new(metrics.clone()).traced(self.traced);
         let limited = match &self.limit {
-            Some((limiter, addresses)) => plumbing.clone().limited(limiter.clone(), addresses.clone()),
+            Some(limiter) => plumbing.clone().limited(limiter.clone(), self.addresses.clone()),
             None => plumbing.clone(),
         };
         let rooms = self.rooms.clone();
         let operations = health::routes(move || rooms.is_up(), self.draining.clone(), metrics);
-        let open = operations.merge(api::admin(self.app.clone()));
-        let open = health::with_fallbacks(open).layer(plumbing);
-        let public = health::with_method_fallback(api::public(self.app.clone()).merge(more));
-        public.layer(limited).merge(open)
+        let open = operations.merge(api::admin(self.app.clone())).merge(api::edges(self.app.clone()));
+        // The gate limits what takes from the line by itself: pictures of a page are not a crowd.
+        let open = health::with_method_fallback(open.merge(self.gate.own())).layer(plumbing.clone());
+        let rest = self.gate.site().unwrap_or_else(|| Router::new().fallback(async || ApiError::not_found()));
+        let open = open.merge(rest.layer(plumbing.named(if self.gate.has_site() { "site" } else { "unmatched" })));
+        let allowed: Arc<[String]> = self.app.cors_origins.as_slice().into();
+        let public = health::with_method_fallback(api::public(self.app.clone())).layer(limited);
+        let public = match allowed.is_empty() {
+            // A status poll has no time to spend on what nobody has asked for.
+            true => public,
+            false => public.layer(axum::middleware::from_fn_with_state(allowed, cors::let_in)),
+        };
+        public.merge(open)
     }
 
     /// Ends the tasks and puts away what is in memory. Call it when no request is in flight any more.

@@ -46,6 +46,9 @@ pub struct PassClaims {
     pub iat: u64,
     /// When it stops being good, seconds since the epoch.
     pub exp: u64,
+    /// When the session that it opens ends unless it is extended, seconds since the epoch.
+    #[serde(rename = "ses")]
+    pub session_ends: u64,
 }
 
 #[derive(Serialize)]
@@ -263,6 +266,7 @@ mod tests {
             jti: "sale.1.7".into(),
             iat: 1_700_000_000,
             exp: 1_700_000_030,
+            session_ends: 1_700_000_600,
         }
     }
 
@@ -287,7 +291,7 @@ mod tests {
         assert_eq!(parts[0], r#"{"typ":"JWT","alg":"EdDSA","kid":"KID"}"#.replace("KID", &keys.keys[0].kid));
         let want = concat!(
             r#"{"iss":"anteroom","aud":"anteroom:pass","evt":"sale","gen":1,"slot":7,"tkt":7,"#,
-            r#""jti":"sale.1.7","iat":1700000000,"exp":1700000030}"#
+            r#""jti":"sale.1.7","iat":1700000000,"exp":1700000030,"ses":1700000600}"#
         );
         assert_eq!(parts[1], want);
         assert_eq!(keys.keys[0].kid, PINNED_KID);
@@ -296,7 +300,7 @@ mod tests {
 
     const PINNED_KID: &str = "UDDReOZl1ipXAfp9wYsm13sDBMK5og--QWdBjzuf6o4";
     const PINNED_SIGNATURE: &str =
-        "va9HKpeaD1Pxh89rNXJ1f4n3xwCh-EomElDabF6wgBN8BQfs0Tog9NiHgMrPKzowQihkNJVYWlF36Y8A5FLvBg";
+        "JiKdxCL-aWG2fOrwbV9_rx8ALzMGAhI1LRlnNQAtL8_rHpRp72B62K_Z6Kd1fmrnnaSDrcpfbVtZD_k0pirsBw";
 
     #[test]
     fn a_thumbprint_is_that_of_rfc_8037() {

@@ -119,7 +119,7 @@ pub(crate) fn request_span(method: &'static str, route: &str, incoming: TraceCon
     }
     let (trace_id, span_id) = (context.trace_id().to_bytes(), context.span_id().to_bytes());
     let (trace_id, span_id) = (u128::from_be_bytes(trace_id), u64::from_be_bytes(span_id));
-    (TraceContext::with_ids(trace_id, span_id, context.is_sampled()), span)
+    (TraceContext::new(trace_id, span_id, context.is_sampled()), span)
 }
 
 /// Notes how a request was answered.

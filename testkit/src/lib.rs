@@ -4,3 +4,4 @@
 //! it. Out of scope: clients, and anything that a shipped binary uses.
 
 pub mod redis;
+pub mod workerd;

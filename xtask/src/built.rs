@@ -56,7 +56,7 @@ fn build(package: &str, binary: &str, profile: Profile) -> Result<PathBuf> {
 }
 
 /// The folder this very program was built into, two levels up: right wherever the target directory is set to be.
-fn target() -> Result<PathBuf> {
+pub fn target() -> Result<PathBuf> {
     let program = env::current_exe()?;
     Ok(program.ancestors().nth(2).context("the target directory")?.to_owned())
 }

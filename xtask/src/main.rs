@@ -3,11 +3,13 @@
 //! Kept small and quick to compile, because it is the first thing that is built on a new machine: it runs cargo and the tools of
 //! `bench/`, and does nothing itself that they can do.
 
+mod browser;
 mod built;
 mod command;
 mod steps;
 mod suite;
 mod tools;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -68,7 +70,7 @@ fn crowd(options: &[String]) -> Result<bool> {
     let mut command = command::at_root(&crowd)?;
     if !elsewhere {
         if options.iter().any(|option| option == "--redis") {
-            tools::ensure(&tools::REDIS)?;
+            tools::apt::ensure(&tools::apt::REDIS)?;
         }
         command.arg("--server").arg(built::server(profile)?);
     }
@@ -80,13 +82,27 @@ fn bench(options: &[String]) -> Result<bool> {
     let table = built::tool("table", profile)?;
     let mut command = command::at_root(&table)?;
     if !options.iter().any(|option| matches!(option.as_str(), "--help" | "-h")) {
-        tools::ensure(&tools::REDIS)?;
-        tools::ensure(&tools::WRK)?;
+        tools::apt::ensure(&tools::apt::REDIS)?;
+        tools::apt::ensure(&tools::apt::WRK)?;
         command.arg("--server").arg(built::server(profile)?);
         command.arg("--hello").arg(built::tool("hello", profile)?);
-        if let Some(output) = built::core_benches()? {
+        if wants(options, "edge") {
+            tools::ensure_workers()?;
+            command.arg("--workerd").arg(tools::workerd()?);
+            command.arg("--edge").arg(worker::edge()?.folder);
+            command.arg("--bare-worker").arg(worker::bare()?.folder);
+        }
+        if wants(options, "core")
+            && let Some(output) = built::core_benches()?
+        {
             command.arg("--core-benches").arg(output);
         }
     }
     Err(command::become_it(command.args(options)))
+}
+
+/// Whether a part of the table was asked for, by name or with all.
+fn wants(options: &[String], part: &str) -> bool {
+    let only = |option: &String| option == "--only" || option.starts_with("--only=");
+    !options.iter().any(only) || options.iter().any(|option| option.trim_start_matches("--only=") == part)
 }

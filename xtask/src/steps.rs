@@ -1,11 +1,14 @@
 //! The steps of `cargo xtask test`, in order. A new one is a line in [`STEPS`].
 
-use anyhow::{Context as _, Result};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, ensure};
 
 use crate::{
+    browser,
     built::{self, Profile},
     command::{at_root, cargo, succeed},
-    tools,
+    tools, worker,
 };
 
 /// One thing that must succeed.
@@ -24,19 +27,46 @@ pub const STEPS: &[Step] = &[
     Step { name: "tools", about: "programs and targets the tests need", run: tools },
     Step { name: "fmt", about: "the code is formatted", run: fmt },
     Step { name: "clippy", about: "no lint has anything to say", run: clippy },
+    Step { name: "clippy-wasm", about: "nor about what exists on WebAssembly only", run: clippy_wasm },
     Step { name: "doc", about: "the documentation builds without warnings", run: doc },
     Step { name: "no-std", about: "core builds where there is no std", run: no_std },
-    Step { name: "wasm", about: "core and edge build for WebAssembly", run: wasm },
+    Step { name: "wasm", about: "core, page, edge and browser build for WebAssembly", run: wasm },
     Step { name: "test", about: "all suites of the workspace", run: test },
+    Step { name: "page-words", about: "the page's script says what the page says", run: page_words },
+    Step { name: "edge-size", about: "the edge is built and small enough", run: edge_size },
+    Step { name: "edge", about: "the edge on workerd in front of an origin", run: edge },
+    Step { name: "wrangler", about: "wrangler takes the configuration of the worker", run: wrangler },
+    Step { name: "browser", about: "core in a browser: its tests in Chromium", run: browser::test },
+    Step { name: "browser-types", about: "the package for pages, and its types", run: browser::check_types },
     Step { name: "crowd-embedded", about: "5,000 people on the embedded store", run: crowd_embedded },
     Step { name: "crowd-redis", about: "5,000 people on a real Redis", run: crowd_redis },
 ];
 
 fn tools() -> Result<()> {
-    tools::ensure(&tools::REDIS)?;
-    tools::ensure(&tools::WRK)?;
+    use tools::{apt, crates, npm};
     tools::ensure_target(tools::WASM)?;
-    tools::ensure_target(tools::NO_STD)
+    tools::ensure_target(tools::NO_STD)?;
+    for tool in [&apt::REDIS, &apt::WRK, &apt::CHROMIUM, &apt::CHROMEDRIVER] {
+        timed(tool.program(), || apt::ensure(tool))?;
+    }
+    timed("nginx", apt::ensure_nginx)?;
+    timed("npm packages", npm::ensure)?;
+    timed("openssl", apt::ensure_openssl)?;
+    for tool in crates::ALL {
+        timed(tool.name(), || crates::ensure(tool))?;
+    }
+    crates::tidy()
+}
+
+/// Says how long it took, when that was long: on a new machine this step is most of the wait.
+fn timed(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    let begun = Instant::now();
+    work()?;
+    let took = begun.elapsed().as_secs_f64();
+    if took > 1.0 {
+        println!("{name}: {took:.1} s");
+    }
+    Ok(())
 }
 
 fn fmt() -> Result<()> {
@@ -45,6 +75,11 @@ fn fmt() -> Result<()> {
 
 fn clippy() -> Result<()> {
     succeed(&mut cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])?)
+}
+
+fn clippy_wasm() -> Result<()> {
+    let packages = ["--package", "anteroom-edge", "--package", "anteroom-browser", "--package", "anteroom-bare-worker"];
+    succeed(cargo(&["clippy", "--target", tools::WASM])?.args(packages).args(["--all-targets", "--", "-D", "warnings"]))
 }
 
 fn doc() -> Result<()> {
@@ -56,12 +91,38 @@ fn no_std() -> Result<()> {
 }
 
 fn wasm() -> Result<()> {
-    let packages = ["--package", "anteroom-core", "--package", "anteroom-edge"];
+    let packages = ["core", "page", "edge", "browser"].map(|name| format!("--package=anteroom-{name}"));
     succeed(cargo(&["build", "--target", tools::WASM])?.args(packages))
 }
 
 fn test() -> Result<()> {
     succeed(&mut cargo(&["test", "--workspace"])?)
+}
+
+fn page_words() -> Result<()> {
+    succeed(at_root("node")?.args(["--test", "page/tests/words.mjs"]))
+}
+
+/// Bytes, gzipped.
+const EDGE_BUDGET: u64 = 350_000;
+
+fn edge_size() -> Result<()> {
+    let size = worker::edge()?.gzipped;
+    ensure!(size <= EDGE_BUDGET, "the edge has {size} bytes gzipped, more than {EDGE_BUDGET}");
+    Ok(())
+}
+
+fn edge() -> Result<()> {
+    let bundle = worker::edge()?;
+    let mut command = cargo(&["test", "--package", "anteroom-origin", "--features", "edge-tests", "--test", "edge"])?;
+    succeed(command.env("ANTEROOM_WORKERD", tools::workerd()?).env("ANTEROOM_EDGE_BUNDLE", bundle.folder))
+}
+
+/// Reads wrangler.toml and bundles what it names, as a deployment would. Sends nothing.
+fn wrangler() -> Result<()> {
+    let mut command = at_root("wrangler")?;
+    command.args(["deploy", "--dry-run", "--outdir"]).arg(built::target()?.join("wrangler"));
+    succeed(tools::equip(&mut command)?)
 }
 
 fn crowd_embedded() -> Result<()> {

@@ -1,45 +1,64 @@
 //! Programs and targets that must be on the machine, and how they come there.
+//!
+//! What the tests call is found first in `target/tools/` and `e2e/node_modules/`: [`equip`] gives a command the PATH and the
+//! variables for it, so that no tool looks for another one on the network.
+
+pub mod apt;
+pub mod crates;
+pub mod npm;
 
 use std::{
     env,
-    path::Path,
-    process::{Command, Stdio},
+    path::{Path, PathBuf},
+    process::Command,
 };
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::command::{at_root, succeed};
 
-/// A program, and the Debian or Ubuntu package that has it.
-#[derive(Debug)]
-pub struct Tool {
-    program: &'static str,
-    package: &'static str,
-}
-
-/// The store.
-pub const REDIS: Tool = Tool { program: "redis-server", package: "redis-server" };
-/// The load generator.
-pub const WRK: Tool = Tool { program: "wrk", package: "wrk" };
-
 /// The target without std that core is built for.
 pub const NO_STD: &str = "thumbv7m-none-eabi";
-/// The target of the edge.
+/// The target of the edge and the browser.
 pub const WASM: &str = "wasm32-unknown-unknown";
 
-/// Makes sure that the program is there, installing it when it is not.
-pub fn ensure(tool: &Tool) -> Result<()> {
-    if is_present(tool.program) {
-        return Ok(());
+/// Gives a command the PATH on which it finds our tools before others, and the variables by which those find each other.
+pub fn equip(command: &mut Command) -> Result<&mut Command> {
+    let mut folders = Vec::new();
+    for tool in crates::ALL {
+        folders.push(crates::bin(tool)?);
     }
-    println!("{} is missing; installing the package {}", tool.program, tool.package);
-    install(tool.package).with_context(|| {
-        format!("{} is needed and could not be installed; install it by hand and run this again", tool.program)
-    })?;
-    if !is_present(tool.program) {
-        bail!("the package {} is installed, but there is no {} on the PATH", tool.package, tool.program);
-    }
-    Ok(())
+    folders.push(npm::file(".bin")?);
+    folders.push(apt::nginx()?);
+    folders.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
+    command
+        .env("PATH", env::join_paths(folders)?)
+        .env("WASM_BINDGEN_BIN", crates::bin(&crates::WASM_BINDGEN)?.join("wasm-bindgen"))
+        .env("WASM_OPT_BIN", npm::file("binaryen/bin/wasm-opt")?)
+        .env("ESBUILD_BIN", npm::file("esbuild/bin/esbuild")?)
+        // Telemetry and looks for newer versions: nothing that a test should wait for.
+        .env("WRANGLER_SEND_METRICS", "false");
+    Ok(command)
+}
+
+/// Makes sure that workers can be built and run.
+pub fn ensure_workers() -> Result<()> {
+    ensure_target(WASM)?;
+    npm::ensure()?;
+    apt::ensure_openssl()?;
+    crates::ensure(&crates::WASM_BINDGEN)?;
+    crates::ensure(&crates::WORKER_BUILD)
+}
+
+/// The program of workerd itself. What npm calls by that name starts it as a child, which would outlive whoever is killed.
+pub fn workerd() -> Result<PathBuf> {
+    let processor = match env::consts::ARCH {
+        "x86_64" => "64",
+        "aarch64" => "arm64",
+        other => bail!("there is no workerd for {other}"),
+    };
+    let system = if env::consts::OS == "macos" { "darwin" } else { env::consts::OS };
+    npm::file(&format!("@cloudflare/workerd-{system}-{processor}/bin/workerd"))
 }
 
 /// Makes sure that the standard library for a target is there.
@@ -56,32 +75,12 @@ pub fn ensure_target(target: &str) -> Result<()> {
     succeed(at_root("rustup")?.args(["target", "add", target]))
 }
 
-fn install(package: &str) -> Result<()> {
-    if !is_present("apt-get") {
-        bail!("there is no apt-get on this machine");
-    }
-    succeed(apt_get()?.args(["update", "--quiet"]))?;
-    succeed(apt_get()?.args(["install", "--yes", "--quiet", "--no-install-recommends", package]))
-}
-
-fn apt_get() -> Result<Command> {
-    let id = Command::new("id").arg("-u").stdin(Stdio::null()).output().context("id -u")?;
-    let is_root = String::from_utf8_lossy(&id.stdout).trim() == "0";
-    let mut command = if is_root {
-        at_root("env")?
-    } else if is_present("sudo") {
-        // Never asks: without the right, a clear refusal is better than a prompt nobody sees.
-        let mut sudo = at_root("sudo")?;
-        sudo.args(["-n", "env"]);
-        sudo
-    } else {
-        bail!("installing needs root, and there is no sudo");
-    };
-    command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]);
-    Ok(command)
+/// The folder on the PATH that has this program.
+pub fn folder_of(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).find(|folder| folder.join(program).is_file())
 }
 
 fn is_present(program: &str) -> bool {
-    let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    folder_of(program).is_some()
 }

@@ -1,6 +1,7 @@
 //! The budgets, measured side by side with a bare server on one machine, client included.
 
 mod benches;
+mod edge;
 mod latency;
 mod load;
 mod memory;

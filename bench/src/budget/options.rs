@@ -15,6 +15,8 @@ pub enum Part {
     Memory,
     /// Joins with few and with many in line.
     Latency,
+    /// Requests a second at the edge against a bare worker.
+    Edge,
     /// The figures of core's own benches.
     Core,
 }
@@ -29,6 +31,15 @@ pub struct Options {
     /// The `hello` binary beside it.
     #[arg(long)]
     pub hello: PathBuf,
+    /// The program workerd.
+    #[arg(long)]
+    pub workerd: Option<PathBuf>,
+    /// The folder of the built edge.
+    #[arg(long)]
+    pub edge: Option<PathBuf>,
+    /// The folder of the built worker that it is compared with.
+    #[arg(long)]
+    pub bare_worker: Option<PathBuf>,
     /// What `cargo bench -p anteroom-core` printed.
     #[arg(long)]
     pub core_benches: Option<PathBuf>,

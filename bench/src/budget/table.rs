@@ -7,7 +7,7 @@ use clap::ValueEnum as _;
 use serde_json::json;
 
 use super::{
-    benches,
+    benches, edge,
     latency::join_latency,
     load::{Run, Script},
     memory::memory,
@@ -72,6 +72,7 @@ async fn measure(part: Part, options: &Options, directory: &Path) -> Result<Vec<
         Part::Redis => redis_use(options, directory).await,
         Part::Memory => memory(options, directory).await,
         Part::Latency => join_latency(options, directory).await,
+        Part::Edge => edge::ratio(options, directory).await,
         Part::Core => benches::lines(options.core_benches.as_deref()),
     }
 }
@@ -96,9 +97,11 @@ fn print_table(options: &Options, lines: &[Line]) {
 }
 
 /// One side of a comparison.
-struct Side<'a> {
-    script: &'a Script,
-    url: String,
+pub struct Side<'a> {
+    /// What is sent.
+    pub script: &'a Script,
+    /// Where to.
+    pub url: String,
 }
 
 /// Status and join on both stores, each against the bare server.
@@ -137,7 +140,7 @@ async fn ratios(options: &Options, directory: &Path) -> Result<Vec<Line>> {
 }
 
 /// Runs both sides in turn; the ratio is the median of the rounds' own ratios.
-async fn compare(options: &Options, what: &str, bare: Side<'_>, ours: Side<'_>, budget: f64) -> Result<Vec<Line>> {
+pub async fn compare(options: &Options, what: &str, bare: Side<'_>, ours: Side<'_>, budget: f64) -> Result<Vec<Line>> {
     ours.script.run(&ours.url, 1).await?;
     bare.script.run(&bare.url, 1).await?;
     let (mut bare_runs, mut our_runs): (Vec<Run>, Vec<Run>) = (Vec::new(), Vec::new());

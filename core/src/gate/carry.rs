@@ -18,7 +18,7 @@ const PARAMETERS: &str = "anteroom_";
 /// What the names of our headers begin with: from outside none is believed, and none of the site's reaches the visitor.
 const HEADERS: &str = "anteroom-";
 /// The parameter that remembers what a page without script has shown.
-const SEEN_PARAMETER: &str = "anteroom_seen";
+pub const SEEN_PARAMETER: &str = "anteroom_seen";
 /// Headers that are between two neighbours (RFC 9110, 7.6.1), whether or not `Connection` names them.
 const HOP_BY_HOP: [&str; 9] = [
     "connection",

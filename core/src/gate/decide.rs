@@ -122,12 +122,12 @@ impl Scene {
         }
     }
 
-    /// The HTTP status for this client. A page that tells of a place is an answer like any other; a program, which has asked for
-    /// something else, must see that it did not get it.
+    /// The HTTP status for this client. A page that tells a person what to do next is an answer like any other: proxies put pages of
+    /// their own in the place of a 503. A program, which has asked for something else, must see that it did not get it.
     pub const fn status(self, reads: Reads) -> u16 {
         match (reads, self) {
-            (Reads::Page, Scene::Line | Scene::Ended(_) | Scene::NotOpen) => 200,
-            (Reads::Page, Scene::Closed(ErrorCode::BookingClosed)) => 200,
+            (Reads::Page, Scene::Refused(_) | Scene::Outside) => self.code().status(),
+            (Reads::Page, _) => 200,
             _ => self.code().status(),
         }
     }
@@ -409,7 +409,8 @@ mod tests {
             assert_eq!(scene.status(Reads::Data), scene.code().status());
         }
         assert_eq!(Scene::Line.status(Reads::Page), 200);
-        assert_eq!(Scene::Held.status(Reads::Page), 503);
+        assert_eq!(Scene::Held.status(Reads::Page), 200);
+        assert_eq!(Scene::Refused(ErrorCode::BadGateway).status(Reads::Page), 502);
     }
 
     proptest! {

@@ -16,6 +16,7 @@
 
 pub mod accept;
 pub mod carry;
+pub mod check;
 mod decide;
 mod own;
 mod path;

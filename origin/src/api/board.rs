@@ -16,8 +16,7 @@ pub async fn show(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> 
     let room = app.room(&event).await?;
     let view = room.view();
     let board = view.board(&event);
-    let same =
-        headers.get_all(header::IF_NONE_MATCH).iter().any(|shown| names(shown.as_bytes(), board.etag.as_bytes()));
+    let same = is_known(&headers, &board.etag);
     let mut response = Response::new(if same { Body::empty() } else { Body::from(board.body.clone()) });
     if same {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
@@ -27,6 +26,11 @@ pub async fn show(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> 
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=1, stale-while-revalidate=5"));
     headers.insert(header::ETAG, HeaderValue::from_str(&board.etag).expect("numbers and dashes are a header value"));
     Ok(response)
+}
+
+/// Whether whoever asks has what this tag stands for.
+pub(super) fn is_known(headers: &HeaderMap, etag: &str) -> bool {
+    headers.get_all(header::IF_NONE_MATCH).iter().any(|shown| names(shown.as_bytes(), etag.as_bytes()))
 }
 
 /// Whether an `If-None-Match` names this tag. A proxy that compresses has made it a weak one, which is good enough (RFC 9110, 13.1.2).

@@ -2,6 +2,8 @@
 
 mod admin;
 mod board;
+pub(crate) mod edge;
+mod issue;
 pub(crate) mod passes;
 pub(crate) mod queue;
 pub(crate) mod shown;
@@ -16,6 +18,7 @@ use crate::room::{Found, Room, Rooms};
 use crate::secret::Secret;
 use crate::store::StoreError;
 use anteroom_core::code::ErrorCode;
+use anteroom_core::relay;
 use anteroom_core::token::TokenKeys;
 use anteroom_core::units::{EventId, Identity};
 use axum::Router;
@@ -47,6 +50,8 @@ pub struct App {
     pub limiter: Option<Arc<Limiter>>,
     /// What a join for an unknown event does.
     pub unknown: UnknownRooms,
+    /// Sites whose pages may use the public API.
+    pub cors_origins: Vec<String>,
     /// Everything counted.
     pub metrics: Arc<Metrics>,
 }
@@ -77,6 +82,15 @@ pub fn admin(app: Arc<App>) -> Router {
         .route("/api/v1/admin/rooms/{event_id}/reset", post(admin::reset))
         .route("/api/v1/admin/rooms/{event_id}/feedback", post(admin::feedback))
         .layer(axum::middleware::from_fn_with_state(app.clone(), admin::guard))
+        .with_state(app)
+}
+
+/// The routes that edges use.
+pub fn edges(app: Arc<App>) -> Router {
+    Router::new()
+        .route(relay::ROOMS_PATH, get(edge::rooms))
+        .route(relay::REPORTS_PATH, post(edge::reports))
+        .layer(axum::middleware::from_fn_with_state(app.clone(), edge::guard))
         .with_state(app)
 }
 
@@ -111,6 +125,13 @@ impl App {
             },
             _ => Ok(Caller::Anonymous),
         }
+    }
+
+    /// Who a request of the gate is from, if it proves that. Its `Authorization` may be the site's own business: what is not believed
+    /// is nobody's fault.
+    pub(crate) async fn user(&self, headers: &HeaderMap) -> Option<Identity> {
+        let (users, token) = (self.users.as_ref()?, bearer(headers)?);
+        users.verify(token).await.ok()
     }
 
     /// The room of an event.

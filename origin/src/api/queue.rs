@@ -1,21 +1,20 @@
 //! Join, status, enter, leave.
 
 use super::shown::waiting_token;
-use super::{App, Caller, no_room, personal};
+use super::{App, Caller, issue, no_room, personal};
 use crate::config::UnknownRooms;
 use crate::error::ApiError;
 use crate::http::content::{JsonBody, OptionalJsonBody};
-use crate::pass::PassClaims;
 use crate::room::{Found, Room, View};
 use crate::store::Bound;
 use anteroom_core::admission::{self, Door};
 use anteroom_core::code::ErrorCode;
 use anteroom_core::eta::Eta;
-use anteroom_core::line::{Enter, IdemKey, Join, Joined, Leave, Session, Standing};
+use anteroom_core::line::{Enter, IdemKey, Join, Joined, Leave, Standing};
 use anteroom_core::settings::{Settings, rfc3339};
 use anteroom_core::status::{self, StatusReply};
-use anteroom_core::token::WaitingClaims;
-use anteroom_core::units::{EventId, Generation, Identity, Millis, Position, Slot, Ticket};
+use anteroom_core::token::{SessionClaims, WaitingClaims};
+use anteroom_core::units::{EventId, Identity, Millis, Position, Slot};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::response::Response;
@@ -145,7 +144,8 @@ pub(crate) async fn place(
                 return Err(error);
             }
             let joined_at = room.joined_at(ticket).await.unwrap_or(placed.now);
-            return Err(error.with("waiting_token", token(app, &event, placed.generation, ticket, identity, joined_at)));
+            return Err(error
+                .with("waiting_token", issue::waiting(app, &event, placed.generation, ticket, identity, joined_at)));
         }
         Joined::Conflict => return Err(conflict()),
         Joined::Closed => {
@@ -167,7 +167,7 @@ pub(crate) async fn place(
     };
     app.metrics.operation("join", counted).inc();
     let (eta, poll_after_ms) = status::outlook(position, ticket, &view.around(false), now);
-    let token = token(app, &event, placed.generation, ticket, identity, joined_at);
+    let token = issue::waiting(app, &event, placed.generation, ticket, identity, joined_at);
     Ok(Place { token, ready, position, eta, poll_after_ms, joined_at, repeated })
 }
 
@@ -228,6 +228,7 @@ struct EnterReply<'a> {
     reservation_token: &'a str,
     ttl_sec: u64,
     session_expires_at: String,
+    session_token: String,
 }
 
 pub async fn enter(
@@ -243,6 +244,7 @@ pub async fn enter(
         reservation_token: &admission.pass,
         ttl_sec: admission.ttl_sec,
         session_expires_at: rfc3339(admission.ends_at),
+        session_token: app.keys.sign_session(&admission.session),
     };
     let mut response = personal(StatusCode::OK, &reply);
     if admission.repeated {
@@ -259,6 +261,8 @@ pub(crate) struct Admission {
     pub ttl_sec: u64,
     /// When the session that it opens ends.
     pub ends_at: Millis,
+    /// The same as a session token says it.
+    pub session: SessionClaims,
     /// Whether the idempotency key has had it before.
     pub repeated: bool,
 }
@@ -288,7 +292,7 @@ pub(crate) async fn admit(
     let settings = room.view().settings.clone();
     let outcome = room.enter(claims.generation, claims.ticket, &settings).await?.ok_or_else(no_room)?;
     let count = |outcome| app.metrics.operation("enter", outcome).inc();
-    let (session, again) = match outcome {
+    let (mut session, again) = match outcome {
         Enter::Entered(session) => (session, false),
         Enter::Again(session) => (session, true),
         Enter::NotReady => {
@@ -314,14 +318,23 @@ pub(crate) async fn admit(
     count(if again { "repeated" } else { "granted" });
     let now = room.host().clock.now();
     let ttl_ms = u64::from(settings.pass_ttl_sec) * 1000;
+    let session_ms = u64::from(settings.session_sec) * 1000;
+    // A pass issued anew is activity. It also keeps the pass the same until it runs out: its session lasts as long as one that
+    // begins with it, however often it is extended meanwhile.
+    let until = session.pass_at.plus(session_ms);
+    if settings.session_renew && session.pass_at > session.entered_at && session.ends_at < until {
+        let extended = room.extend_session(claims.generation, Slot(claims.ticket.0), until).await?;
+        session.ends_at = extended.unwrap_or(session.ends_at);
+    }
     let repeated = again && repeated;
     if repeated {
         app.metrics.idempotency_hit("enter").inc();
     }
     Ok(Admission {
-        pass: pass(app, &claims, session, ttl_ms),
+        pass: issue::pass(app, &claims, session, ttl_ms, session_ms),
         ttl_sec: session.pass_at.plus(ttl_ms).since(now).div_ceil(1000),
         ends_at: session.ends_at,
+        session: issue::session(&claims, session),
         repeated,
     })
 }
@@ -415,31 +428,6 @@ async fn bind(
         Bound::Conflict => Err(conflict()),
         bound => Ok((IdemKey { key, fingerprint }, bound)),
     }
-}
-
-fn token(
-    app: &App,
-    event: &EventId,
-    generation: Generation,
-    ticket: Ticket,
-    identity: Option<Identity>,
-    joined_at: Millis,
-) -> String {
-    app.keys.sign(&WaitingClaims { event: event.clone(), generation, ticket, identity, issued_at: joined_at.secs() })
-}
-
-fn pass(app: &App, claims: &WaitingClaims, session: Session, ttl_ms: u64) -> String {
-    app.passes.sign(&PassClaims {
-        event: claims.event.clone(),
-        generation: claims.generation,
-        slot: Slot(claims.ticket.0),
-        ticket: claims.ticket,
-        identity: claims.identity.clone(),
-        // One for each turn, however often its token is issued.
-        jti: format!("{}.{}.{}", claims.event, claims.generation.0, claims.ticket.0),
-        iat: session.pass_at.secs(),
-        exp: session.pass_at.plus(ttl_ms).0.div_ceil(1000),
-    })
 }
 
 pub(super) fn event_id(text: Option<&str>) -> Result<EventId, ApiError> {

@@ -42,6 +42,8 @@ pub struct Config {
     pub access: AccessConfig,
     /// What holds for all rooms.
     pub rooms: RoomsConfig,
+    /// The site that the gate stands in front of; absent: none.
+    pub upstream: Option<UpstreamConfig>,
     /// What a single client may do.
     pub clients: ClientConfig,
 }
@@ -116,11 +118,26 @@ pub enum UnknownRooms {
     Create,
 }
 
+/// The site behind the gate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamConfig {
+    /// Where it is: scheme, host and port.
+    pub url: Url,
+    /// Longest wait for a connection, TLS included.
+    pub connect: Duration,
+    /// Longest wait for the head of an answer while nothing of the request is left to send.
+    pub first_byte: Duration,
+    /// PEM file of the authorities to trust for `https`; absent: those of the system.
+    pub ca_file: Option<PathBuf>,
+}
+
 /// What a single client may do, and how it is told from others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientConfig {
     /// Networks of the proxies whose `X-Forwarded-For` counts.
     pub trusted_proxies: Vec<IpNet>,
+    /// Sites whose pages may use the public API: origins such as `https://shop.example`, or `*` for all.
+    pub cors_origins: Vec<String>,
     /// The rate limit; absent: none.
     pub rate: Option<RateConfig>,
 }
@@ -153,13 +170,11 @@ impl Config {
         let access = read_access(&mut settings);
         let rooms = read_rooms(&mut settings);
         let clients = read_clients(&mut settings);
-        if settings.text("upstream").is_some() {
-            settings.wrong("upstream", LATER);
-        }
+        let upstream = read_upstream(&mut settings);
         let problems = settings.into_problems();
         match (server, store, tokens, rooms, clients) {
             (Some(server), Some(store), Some(tokens), Some(rooms), Some(clients)) if problems.is_empty() => {
-                Ok(Self { server, store, tokens, users, access, rooms, clients })
+                Ok(Self { server, store, tokens, users, access, rooms, upstream, clients })
             }
             _ => Err(Problems(problems)),
         }
@@ -376,6 +391,26 @@ fn read_rooms(settings: &mut Settings) -> Option<RoomsConfig> {
     Some(RoomsConfig { unknown: unknown?, tick: Duration::from_millis(tick?) })
 }
 
+fn read_upstream(settings: &mut Settings) -> Option<UpstreamConfig> {
+    let given = settings.text("upstream").is_some();
+    let url = settings.checked("upstream", |text| {
+        let url = Url::parse(text.trim()).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let bare = url.filter(|url| url.path() == "/" && url.query().is_none() && url.fragment().is_none());
+        let bare = bare.filter(|url| url.username().is_empty() && url.password().is_none());
+        bare.ok_or_else(|| "must be http://host:port or https://host, without path, user or query".into())
+    });
+    let connect = settings.number("upstream_connect_sec", 1, 60);
+    let first_byte = settings.number("upstream_first_byte_sec", 1, 3_600);
+    let ca_file = settings.text("upstream_ca_file").map(PathBuf::from);
+    if ca_file.is_some() && !given {
+        settings.wrong("upstream_ca_file", "is of no use without upstream");
+    } else if ca_file.is_some() && url.as_ref().is_some_and(|url| url.scheme() == "http") {
+        settings.wrong("upstream_ca_file", "is of no use unless upstream begins with https://");
+    }
+    let (connect, first_byte) = (Duration::from_secs(connect?), Duration::from_secs(first_byte?));
+    Some(UpstreamConfig { url: url?, connect, first_byte, ca_file })
+}
+
 fn read_clients(settings: &mut Settings) -> Option<ClientConfig> {
     let trusted_proxies = settings.checked("trusted_proxies", |text| {
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
@@ -385,6 +420,10 @@ fn read_clients(settings: &mut Settings) -> Option<ClientConfig> {
                 network.ok_or_else(|| format!("{part:?} is not a network such as 10.0.0.0/8 or an address"))
             })
             .collect::<Result<Vec<_>, _>>()
+    });
+    let cors_origins = settings.checked("cors_origins", |text| {
+        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        parts.map(read_cors_origin).collect::<Result<Vec<_>, _>>()
     });
     let most = u64::from(u32::MAX);
     let per_sec = settings.number("rate_per_sec", 0, most).and_then(|n| u32::try_from(n).ok());
@@ -397,7 +436,20 @@ fn read_clients(settings: &mut Settings) -> Option<ClientConfig> {
         }
         (Some(per_sec), Some(burst)) => Some(RateConfig { per_sec, burst }),
     };
-    Some(ClientConfig { trusted_proxies: trusted_proxies?, rate })
+    Some(ClientConfig { trusted_proxies: trusted_proxies?, cors_origins: cors_origins?, rate })
+}
+
+/// An origin as a browser writes it in its requests: what is compared with what it sends.
+fn read_cors_origin(text: &str) -> Result<String, String> {
+    if text == "*" {
+        return Ok(text.to_owned());
+    }
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    let bare = url.filter(|url| url.path() == "/" && url.query().is_none() && url.fragment().is_none());
+    match bare.filter(|url| url.username().is_empty() && url.password().is_none()) {
+        Some(url) => Ok(url.origin().ascii_serialization()),
+        None => Err(format!("{text:?} is not an origin such as https://shop.example, nor *")),
+    }
 }
 
 #[cfg(test)]

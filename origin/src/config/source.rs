@@ -31,7 +31,11 @@ pub(super) const SETTINGS: &[&str] = &[
     "rooms_unknown",
     "tick_ms",
     "upstream",
+    "upstream_connect_sec",
+    "upstream_first_byte_sec",
+    "upstream_ca_file",
     "trusted_proxies",
+    "cors_origins",
     "rate_per_sec",
     "rate_burst",
 ];

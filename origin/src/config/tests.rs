@@ -32,6 +32,30 @@ fn defaults_are_those_of_the_contract() {
 }
 
 #[test]
+fn the_site_behind_the_gate_is_a_host_and_a_port() {
+    assert_eq!(load(&[]).unwrap().upstream, None);
+    let upstream = load(&[("ANTEROOM_UPSTREAM", "https://shop.internal:8443/")]).unwrap().upstream.unwrap();
+    assert_eq!(upstream.url.as_str(), "https://shop.internal:8443/");
+    assert_eq!((upstream.connect, upstream.first_byte), (Duration::from_secs(5), Duration::from_secs(60)));
+    for wrong in ["shop:80", "ftp://shop", "http://u:p@shop", "http://shop/?x", "http://"] {
+        assert!(load(&[("ANTEROOM_UPSTREAM", wrong)]).is_err(), "{wrong}");
+    }
+    assert!(load(&[("ANTEROOM_UPSTREAM_CA_FILE", "/x.pem")]).is_err(), "of no use");
+}
+
+#[test]
+fn origins_are_compared_as_browsers_write_them() {
+    let config =
+        load(&[("ANTEROOM_CORS_ORIGINS", " https://Shop.example/ ,http://localhost:3000,https://a:443, *")]).unwrap();
+    assert_eq!(config.clients.cors_origins, ["https://shop.example", "http://localhost:3000", "https://a", "*"]);
+    for wrong in ["shop.example", "https://shop.example/path", "ftp://shop.example", "https://u:p@shop.example", "null"]
+    {
+        let problems = load(&[("ANTEROOM_CORS_ORIGINS", wrong)]).unwrap_err();
+        assert!(problems.to_string().contains("is not an origin such as"), "{problems}");
+    }
+}
+
+#[test]
 fn there_is_no_default_secret_except_in_the_demo() {
     let problems = Config::load(None, &Variables::new()).unwrap_err();
     assert_eq!(problems.0.len(), 1);
@@ -63,7 +87,7 @@ fn every_problem_is_reported_at_once_by_setting_and_value() {
         ("ANTEROOM_JWKS_URL", "ftp://issuer"),
         ("ANTEROOM_ROOMS_UNKNOWN", "maybe"),
         ("ANTEROOM_TRUSTED_PROXIES", "10.0.0.0/8,10.0.0.0/80"),
-        ("ANTEROOM_UPSTREAM", "http://shop"),
+        ("ANTEROOM_UPSTREAM", "http://shop/path"),
         ("ANTEROOM_PASS_KEY_FILE", "/no/such/file"),
         ("ANTEROOM_SECRETS", "hunter2"),
         ("UNRELATED", "x"),
@@ -82,7 +106,7 @@ fn every_problem_is_reported_at_once_by_setting_and_value() {
         "ANTEROOM_JWT_AUDIENCE: is missing".into(),
         r#"ANTEROOM_ROOMS_UNKNOWN = "maybe": must be "reject" or "create""#.into(),
         r#"ANTEROOM_TRUSTED_PROXIES = "10.0.0.0/8,10.0.0.0/80": "10.0.0.0/80" is not a network"#.into(),
-        r#"ANTEROOM_UPSTREAM = "http://shop": not in this version"#.into(),
+        r#"ANTEROOM_UPSTREAM = "http://shop/path": must be http://host:port or https://host"#.into(),
         r#"ANTEROOM_PASS_KEY_FILE = "/no/such/file": not read"#.into(),
         "ANTEROOM_SECRETS: no such setting".into(),
         format!(r#"tick_ms (in {path}) = "5": must be a whole number from 10 to 10000"#),

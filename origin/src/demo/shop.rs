@@ -49,7 +49,7 @@ async fn home(State(pages): Pages) -> Response {
 /// The page that people wait for.
 async fn tickets(State(pages): Pages, headers: HeaderMap) -> Response {
     let number = headers.get(TICKET).and_then(|value| value.to_str().ok());
-    let seats: Vec<_> = SEATS.iter().map(|(name, price)| context! { name, price }).collect();
+    let seats: Vec<_> = SEATS.iter().map(|&(name, price)| context! { name, price }).collect();
     show(&pages, "tickets.html", context! { number, seats })
 }
 

@@ -2,9 +2,11 @@
 
 use super::*;
 use crate::config::Variables;
+use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use tower::ServiceExt;
 
 const OPTIONS: DemoOptions =

@@ -12,10 +12,11 @@
 //! router makes one copy of the layer for each route, and each copy remembers its own.
 
 use crate::error::ApiError;
-use crate::http::trace::{TRACEPARENT, TraceContext};
+use crate::http::trace::{self, TRACEPARENT, TraceContext};
 use crate::limit::{ClientAddresses, Limiter};
 use crate::metrics::{Metrics, RequestMetrics};
 use crate::telemetry;
+use anteroom_core::trace::is_echoed;
 use axum::extract::{ConnectInfo, MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -34,9 +35,7 @@ use tower_service::Service;
 use tracing::Span;
 
 /// `X-Request-ID`.
-pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Longest `X-Request-ID` that is echoed.
-const REQUEST_ID_MAX: usize = 128;
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static(anteroom_core::trace::X_REQUEST_ID);
 /// The route label of requests that matched none.
 const UNMATCHED: &str = "unmatched";
 
@@ -56,6 +55,8 @@ pub struct Plumbing {
     metrics: Arc<Metrics>,
     limit: Option<Limit>,
     traced: bool,
+    /// The route label of requests that matched none.
+    rest: &'static str,
 }
 
 #[derive(Clone)]
@@ -67,12 +68,17 @@ struct Limit {
 impl Plumbing {
     /// The layer without a rate limit, for routes that operators and probes use.
     pub fn new(metrics: Arc<Metrics>) -> Self {
-        Self { metrics, limit: None, traced: false }
+        Self { metrics, limit: None, traced: false, rest: UNMATCHED }
     }
 
     /// The layer with a span for each request, which only makes sense while spans are exported.
     pub fn traced(self, traced: bool) -> Self {
         Self { traced, ..self }
+    }
+
+    /// The layer with another label for requests that match no route.
+    pub fn named(self, rest: &'static str) -> Self {
+        Self { rest, ..self }
     }
 
     /// The layer with a rate limit for each client address.
@@ -104,7 +110,7 @@ struct Cells {
 impl Station {
     fn cells(&self, request: &Request) -> &Cells {
         self.cells.get_or_init(|| {
-            let route = request.extensions().get::<MatchedPath>().map_or(UNMATCHED, MatchedPath::as_str);
+            let route = request.extensions().get::<MatchedPath>().map_or(self.plumbing.rest, MatchedPath::as_str);
             Cells { route: route.into(), by_method_and_status: Default::default() }
         })
     }
@@ -162,33 +168,29 @@ where
         let started = Instant::now();
         let method = METHODS.iter().position(|known| known == request.method()).unwrap_or(METHODS.len());
         let cells = self.station.cells(&request);
-        let mut trace = TraceContext::of_request(request.headers());
+        let mut trace = trace::of_request(request.headers());
         let mut span = None;
         if self.station.plumbing.traced {
             let (traced, request_span) = telemetry::request_span(METHOD_LABELS[method], &cells.route, trace);
             (trace, span) = (traced, Some(request_span));
         }
-        let request_id = request.headers().get(X_REQUEST_ID).filter(|id| is_echoed(id)).cloned();
+        let request_id = request.headers().get(X_REQUEST_ID).filter(|id| is_echoed(id.as_bytes())).cloned();
         let allowed = self.station.plumbing.limit.as_ref().map_or(Ok(()), |limit| limit.check(&request));
         let state = match allowed {
             Ok(()) => {
-                let (_current, _span) = (trace.enter(), span.as_ref().map(Span::enter));
+                let (_current, _span) = (trace::enter(trace), span.as_ref().map(Span::enter));
                 match catch_unwind(AssertUnwindSafe(|| self.inner.call(request))) {
                     Ok(future) => State::Working { future },
                     Err(panic) => State::Answered { response: Some(answer_panic(panic)) },
                 }
             }
             Err(error) => {
-                let _current = trace.enter();
+                let _current = trace::enter(trace);
                 State::Answered { response: Some(error.into_response()) }
             }
         };
         Passage { state, trace, span, request_id, method, started, station: self.station.clone() }
     }
-}
-
-fn is_echoed(id: &HeaderValue) -> bool {
-    !id.is_empty() && id.len() <= REQUEST_ID_MAX && id.as_bytes().iter().all(u8::is_ascii_graphic)
 }
 
 fn answer_panic(panic: Box<dyn Any + Send>) -> Response {
@@ -224,7 +226,7 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for Passage<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let _current = this.trace.enter();
+        let _current = trace::enter(*this.trace);
         let entered = this.span.as_ref().map(Span::enter);
         let mut response = match this.state.as_mut().project() {
             StateOf::Working { future } => match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
@@ -243,7 +245,7 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for Passage<F> {
             },
         };
         let headers = response.headers_mut();
-        headers.insert(TRACEPARENT, this.trace.header_value());
+        headers.insert(TRACEPARENT, trace::header_value(this.trace));
         if let Some(id) = this.request_id.take() {
             headers.insert(X_REQUEST_ID, id);
         }

@@ -247,9 +247,14 @@ impl Room {
 
     /// When the open session of a slot ends; `None` when none is open.
     pub async fn session_end(&self, generation: Generation, slot: Slot) -> Stored<Option<Millis>> {
+        self.extend_session(generation, slot, Millis(0)).await
+    }
+
+    /// Makes the open session of a slot last until `until`, never shorter than it does; when it ends then, `None` when none is open.
+    pub async fn extend_session(&self, generation: Generation, slot: Slot, until: Millis) -> Stored<Option<Millis>> {
         let now = self.host.clock.now();
-        let look = || self.host.store.extend_session(&self.event, generation, slot, Millis(0), now);
-        Ok(self.on_line(look).await?.flatten())
+        let extend = || self.host.store.extend_session(&self.event, generation, slot, until, now);
+        Ok(self.on_line(extend).await?.flatten())
     }
 
     /// Ends the session of a slot; whether one was open.

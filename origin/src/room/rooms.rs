@@ -27,6 +27,8 @@ pub struct Rooms {
     found: tokio::sync::Mutex<Option<(Instant, Inventory)>>,
     /// Whether the store answered when it was last asked.
     up: AtomicBool,
+    /// Whether it has ever told which rooms there are.
+    read: AtomicBool,
 }
 
 /// A room that was asked for.
@@ -45,6 +47,7 @@ impl Rooms {
             map: ArcSwap::default(),
             found: tokio::sync::Mutex::new(None),
             up: AtomicBool::new(false),
+            read: AtomicBool::new(false),
         })
     }
 
@@ -63,6 +66,11 @@ impl Rooms {
         let mut rooms: Vec<_> = self.map.load().values().cloned().collect();
         rooms.sort_by(|a, b| a.event.cmp(&b.event));
         rooms
+    }
+
+    /// Whether the store has ever told which rooms there are: before, not to know a room says nothing.
+    pub fn have_been_read(&self) -> bool {
+        self.read.load(Ordering::Acquire)
     }
 
     /// A room, looked for in the store when it is not known here. Asking for rooms that do not exist asks the store once a tick, not once
@@ -177,6 +185,7 @@ impl Rooms {
             room.refresh().await?;
         }
         self.map.store(Arc::new(map));
+        self.read.store(true, Ordering::Release);
         *found = Some((Instant::now(), inventory));
         Ok(())
     }

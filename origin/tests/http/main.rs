@@ -41,6 +41,8 @@ mod support;
 mod admin;
 mod admission;
 mod bad_input;
+mod cors;
+mod edge;
 mod forgery;
 mod idempotency;
 mod identity;

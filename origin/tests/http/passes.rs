@@ -1,7 +1,8 @@
 //! Passes: anybody can check one with the published keys, nobody can make or move one, and ending a session frees its place.
 
 use crate::support::client::claims_of;
-use crate::support::{Client, Store, eventually};
+use crate::support::{Client, SECRET, Store, eventually};
+use anteroom_core::token::TokenKeys;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::JwkSet;
@@ -14,6 +15,8 @@ on_both_stores!(
     ending_a_session_frees_its_capacity_once,
     a_pass_that_ran_out_is_replaced_within_the_same_session,
     a_token_is_good_for_one_purpose,
+    a_turn_gives_a_session_token_that_says_until_when,
+    a_pass_issued_anew_extends_the_session_only_where_activity_does,
 );
 
 /// Joins a room where a turn comes at once, and enters; gives the waiting token and the pass.
@@ -131,4 +134,44 @@ async fn a_token_is_good_for_one_purpose(store: Store) {
     let admin = site.request("GET", "/api/v1/admin/rooms");
     site.send(admin.bearer_auth(&pass)).await.refused("UNAUTHENTICATED");
     assert_eq!(site.status(&waiting).await.ok(200)["status"], "entered");
+}
+
+async fn a_turn_gives_a_session_token_that_says_until_when(store: Store) {
+    let site = store.start(&[]).await;
+    site.put("sale", json!({"session_sec": 300})).await;
+    let token = site.token("sale").await;
+    site.ready(&token).await;
+    let body = site.enter(&token).await.ok(200);
+    let text = body["session_token"].as_str().unwrap();
+    let session = TokenKeys::new(&[SECRET]).unwrap().verify_session(text).unwrap();
+    let pass = claims_of(body["reservation_token"].as_str().unwrap());
+    assert_eq!((session.event.as_str(), session.ticket.0, session.slot.0), ("sale", 1, 1));
+    assert_eq!(session.ends_at, session.renewed_at + 300);
+    assert_eq!(pass["ses"], session.ends_at, "the pass says the same");
+    assert_eq!(site.enter(&token).await.ok(200), body, "and so does a repeat");
+    for own in ["status", "enter", "leave"] {
+        let path = format!("/api/v1/queue/{own}");
+        let method = if own == "status" { "GET" } else { "POST" };
+        let request = site.request(method, &path).bearer_auth(text).json(&json!({"waiting_token": text}));
+        site.send(request).await.refused("TOKEN_NOT_FOUND");
+    }
+    assert_eq!(verify(&site, text).await, json!({"active": false}));
+}
+
+async fn a_pass_issued_anew_extends_the_session_only_where_activity_does(store: Store) {
+    let site = store.start(&[]).await;
+    for (event, renew) in [("renewed", true), ("fixed", false)] {
+        site.put(event, json!({"pass_ttl_sec": 1, "session_sec": 300, "session_renew": renew})).await;
+        let (token, first) = admitted(&site, event).await;
+        let anew = eventually("the pass runs out and another is issued", async || {
+            let body = site.enter(&token).await.ok(200);
+            let pass = body["reservation_token"].as_str().unwrap().to_owned();
+            (pass != first).then_some(pass)
+        })
+        .await;
+        let (first, anew) = (claims_of(&first), claims_of(&anew));
+        let later = anew["ses"].as_u64().unwrap() - first["ses"].as_u64().unwrap();
+        let took = anew["iat"].as_u64().unwrap() - first["iat"].as_u64().unwrap();
+        assert_eq!(later, if renew { took } else { 0 }, "{event}: {first} {anew}");
+    }
 }

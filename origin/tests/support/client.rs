@@ -153,7 +153,8 @@ impl Reply {
             let seconds = self.header("retry-after").and_then(|text| text.parse::<u64>().ok());
             assert!(seconds.is_some_and(|seconds| seconds >= 1), "no Retry-After: {said}");
         }
-        let personal = path.starts_with("/api/v1/") && !path.ends_with("/board") && !path.ends_with("jwks.json");
+        let cached = ["/board", "jwks.json", "/edge/rooms"].iter().any(|end| path.ends_with(end));
+        let personal = path.starts_with("/api/v1/") && !cached;
         if personal || self.status >= 400 {
             assert_eq!(self.header("cache-control"), Some("no-store"), "{said}");
         }

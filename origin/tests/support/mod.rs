@@ -1,12 +1,13 @@
 //! What the suites over HTTP share: origins on either store, a client that holds every answer to what holds for all answers, and
 //! waiting for a condition.
 
-#![allow(dead_code, reason = "each suite uses its part")]
+#![allow(dead_code, unused_imports, reason = "each suite uses its part")]
 
 pub mod client;
 pub mod issuer;
 pub mod process;
 
+#[allow(unused_imports, reason = "each suite uses its part")]
 pub use client::{Client, token_of};
 
 use anteroom_origin::config::{Config, Variables};
@@ -62,7 +63,7 @@ impl Store {
         let origin = Origin::start(&config).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = Client::new(&format!("http://{}", listener.local_addr().unwrap()));
-        let (app, draining) = (origin.router(Router::new()), origin.draining.clone());
+        let (app, draining) = (origin.router(), origin.draining.clone());
         tokio::spawn(server::run(listener, app, pending(), draining, Duration::ZERO));
         client.is_ready().await;
         Site { client, origin, redis }

@@ -1,0 +1,139 @@
+//! Sessions that are being used, extended while their visitors are served, never before them.
+//!
+//! A request that finds half of its session over starts one call to the store, and goes on. When the answer comes in time, its visitor
+//! gets the new cookie with this answer, otherwise with the next one: until then it is remembered here that the session lasts.
+
+use crate::api::edge;
+use crate::room::Room;
+use anteroom_core::gate::GRACE_MS;
+use anteroom_core::token::SessionClaims;
+use anteroom_core::units::{EventId, Generation, Millis, Slot};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Least time between two attempts to extend one session that could not be extended.
+const PAUSE: Duration = Duration::from_secs(2);
+/// So many are remembered before those that are over are looked for.
+const SWEEP_AT: usize = 1_024;
+
+type Key = (EventId, Generation, Slot);
+
+/// See the module's comment.
+#[derive(Default)]
+pub(super) struct Renewals {
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    sessions: HashMap<Key, Entry>,
+    sweep_at: usize,
+}
+
+struct Entry {
+    state: State,
+    /// From then on it says nothing any more.
+    until: Millis,
+}
+
+enum State {
+    /// The store is being asked.
+    Asking,
+    /// It said so, at a second.
+    Ends { at: u64, said_at: u64 },
+    /// It did not extend it; asked again after a while.
+    Not { since: Instant },
+    /// The session was ended on purpose.
+    Ended,
+}
+
+/// What is known of a session beside its token.
+pub(super) enum Session {
+    /// It is as the token says.
+    Same(SessionClaims),
+    /// It lasts longer.
+    Longer(SessionClaims),
+    /// It was ended.
+    Ended,
+}
+
+impl Renewals {
+    /// What is known of a session that somebody shows.
+    pub fn look(&self, shown: SessionClaims) -> Session {
+        match self.known.lock().sessions.get(&key(&shown)).map(|entry| &entry.state) {
+            Some(State::Ended) => Session::Ended,
+            Some(&State::Ends { at, said_at }) if at > shown.ends_at => {
+                Session::Longer(SessionClaims { ends_at: at, renewed_at: said_at, ..shown })
+            }
+            _ => Session::Same(shown),
+        }
+    }
+
+    /// Has the session extended, unless that is being done.
+    pub fn extend(self: &Arc<Self>, room: Arc<Room>, session: &SessionClaims) {
+        let (key, now) = (key(session), room.host().clock.now());
+        let until = Millis(session.ends_at * 1000).max(now).plus(GRACE_MS);
+        if !self.known.lock().begin(&key, until, now) {
+            return;
+        }
+        let known = self.clone();
+        tokio::spawn(async move {
+            let ends = room.extend_session(key.1, key.2, edge::until(&room)).await;
+            let said_at = room.host().clock.now().secs();
+            let (state, until) = match ends {
+                Ok(Some(ends)) => (State::Ends { at: ends.secs(), said_at }, ends),
+                // Over, or not to be learned now. What the token says holds until it ends.
+                Ok(None) => (State::Not { since: Instant::now() }, until),
+                Err(error) => {
+                    tracing::debug!(%error, "a session was not extended");
+                    (State::Not { since: Instant::now() }, until)
+                }
+            };
+            known.known.lock().put(key, Entry { state, until }, Millis(said_at * 1000));
+        });
+    }
+
+    /// Has the session ended, and lets nobody in by it from now on.
+    pub fn end(self: &Arc<Self>, room: Arc<Room>, session: &SessionClaims) {
+        let (key, now) = (key(session), room.host().clock.now());
+        let until = Millis(session.ends_at * 1000).plus(GRACE_MS);
+        self.known.lock().put(key.clone(), Entry { state: State::Ended, until }, now);
+        tokio::spawn(async move {
+            match room.end_session(key.1, key.2).await {
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%error, "a session that was to end ends when its time is over"),
+            }
+        });
+    }
+}
+
+impl Known {
+    /// Whether to ask now.
+    fn begin(&mut self, key: &Key, until: Millis, now: Millis) -> bool {
+        match self.sessions.get(key).map(|entry| &entry.state) {
+            Some(State::Asking | State::Ended) => false,
+            Some(State::Not { since }) if since.elapsed() < PAUSE => false,
+            _ => {
+                self.put(key.clone(), Entry { state: State::Asking, until }, now);
+                true
+            }
+        }
+    }
+
+    fn put(&mut self, key: Key, entry: Entry, now: Millis) {
+        let ended = self.sessions.get(&key).is_some_and(|known| matches!(known.state, State::Ended));
+        if !ended || matches!(entry.state, State::Ended) {
+            self.sessions.insert(key, entry);
+        }
+        if self.sessions.len() >= self.sweep_at.max(SWEEP_AT) {
+            self.sessions.retain(|_, entry| entry.until > now);
+            self.sweep_at = self.sessions.len() * 2;
+        }
+    }
+}
+
+fn key(session: &SessionClaims) -> Key {
+    (session.event.clone(), session.generation, session.slot)
+}

@@ -1,0 +1,75 @@
+//! Any address of the site: judged, and shown the waiting page or passed on.
+
+use super::Gatekeeper;
+use super::show::show;
+use super::told::Told;
+use super::visit::{Show, Verdict, Visiting};
+use crate::error::ApiError;
+use anteroom_core::gate::{Own, Scene, carry};
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use std::sync::Arc;
+
+/// A request that is for no address of ours.
+pub(super) async fn visit(State(gate): State<Arc<Gatekeeper>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let told = Told::of(&parts);
+    let facts = told.facts();
+    let client = facts.client();
+    // Ours, though we have nothing there: never asked of the site.
+    if Own::of(facts.path).is_some() {
+        return ApiError::not_found().into_response();
+    }
+    let (Some(upstream), Some(rules)) = (&gate.upstream, gate.rules.of(&gate.app.rooms)) else {
+        return show(&gate, &facts, client.reads, Show::plain(Scene::Held, None));
+    };
+    let visiting = Visiting { parts: &parts, client, may_enter: true };
+    let (passage, room, mut added) = match gate.judge(rules.route(&facts), &facts, &visiting).await {
+        Verdict::Show(shown) => return show(&gate, &facts, client.reads, shown),
+        Verdict::Pass { passage, room, added, .. } => (passage, room, added),
+    };
+    let mut response = match upstream.ask(&parts, body, &facts, passage.session.as_ref(), &gate.addresses).await {
+        Ok(response) => response,
+        Err(code) => {
+            let mut response = show(&gate, &facts, client.reads, Show::plain(Scene::Refused(code), None));
+            add(&mut response, added);
+            return response;
+        }
+    };
+    if let (Some(session), Some(room)) = (passage.session, room) {
+        if response.ends_session {
+            added = carry::forgotten(&session.event);
+            gate.renewals.end(room, &session);
+        } else if added.is_empty() {
+            // Extended while the site was at work.
+            let now = room.host().clock.now();
+            if let super::renewal::Session::Longer(session) = gate.renewals.look(session) {
+                let token = gate.app.keys.sign_session(&session);
+                added = carry::session_given(&session, &token, false, now);
+            }
+        }
+    }
+    add(&mut response.response, added);
+    response.response
+}
+
+/// Adds headers of ours to an answer.
+pub(super) fn add(response: &mut Response<Body>, added: impl IntoIterator<Item = (&'static str, String)>) {
+    let headers = response.headers_mut();
+    for (name, value) in added {
+        let Ok(value) = HeaderValue::from_str(&value) else { continue };
+        let name = HeaderName::from_static(name);
+        if name == header::SET_COOKIE {
+            headers.append(name, value);
+        } else {
+            if name == header::CACHE_CONTROL {
+                // What a cache between us and the visitor could hold on to.
+                headers.remove(header::EXPIRES);
+                headers.remove(header::PRAGMA);
+            }
+            headers.insert(name, value);
+        }
+    }
+}

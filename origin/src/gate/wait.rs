@@ -1,0 +1,50 @@
+//! `/gate/wait?to=…`: the waiting page for proxies that ask at `/gate/check`. It is what a visit to the address in `to` would be, but
+//! that whoever may go in is sent there.
+
+use super::Gatekeeper;
+use super::show::{see_other, show};
+use super::site::add;
+use super::told::Told;
+use super::visit::{Show, Verdict, Visiting};
+use anteroom_core::gate::{Scene, TOKEN_PARAMETER, carry, way_back, way_back_of, with_parameter};
+use axum::extract::{Request, State};
+use axum::response::Response;
+use std::sync::Arc;
+
+/// The page, or the way in.
+pub(super) async fn wait(State(gate): State<Arc<Gatekeeper>>, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    let told = Told::of(&parts);
+    let own = told.facts();
+    let client = own.client();
+    // nginx cannot escape an address, so it says it in a header.
+    let to = match (own.parameter("to"), told.header("x-original-uri")) {
+        (None, Some(uri)) => way_back(uri),
+        (to, _) => way_back_of(to),
+    };
+    let Some(rules) = gate.rules.of(&gate.app.rooms) else {
+        return show(&gate, &own, client.reads, Show::plain(Scene::Held, None));
+    };
+    // What is ours may stand in either address: in this one, or in the one it leads to.
+    let asked = told.header("x-original-uri").map(|uri| own.visiting(uri));
+    let ours = |name| own.parameter(name).or_else(|| asked.as_ref()?.parameter(name));
+    let carried = ours(TOKEN_PARAMETER);
+    let visited =
+        [TOKEN_PARAMETER, carry::SEEN_PARAMETER].into_iter().fold(to.clone(), |visited, name| match ours(name) {
+            Some(value) => with_parameter(&visited, name, value),
+            None => visited,
+        });
+    let facts = own.visiting(&visited);
+    let visiting = Visiting { parts: &parts, client, may_enter: true };
+    match gate.judge(rules.route(&facts), &facts, &visiting).await {
+        Verdict::Show(shown) => show(&gate, &facts, client.reads, shown),
+        Verdict::Pass { added, handed, by_hand, .. } => {
+            // Without a new session the one that is there is carried on.
+            let token = handed.as_deref().or(carried).filter(|_| by_hand);
+            let to = token.map_or_else(|| to.clone(), |token| with_parameter(&to, TOKEN_PARAMETER, token));
+            let mut response = see_other(&to);
+            add(&mut response, added);
+            response
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The edge on a real Workers runtime, in front of a real origin: `cargo xtask test --only edge` builds the worker and says where
+//! it and workerd are.
+
+#![allow(clippy::unwrap_used, reason = "all of it is test, not only what is marked as such")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod start;
+mod tokens;
+mod transparency;
+
+use anteroom_testkit::workerd::Workerd;
+use support::{Client, SECRET, Site, Store};
+
+/// An origin with the edge in front.
+pub struct Fronted {
+    /// Asks the edge.
+    pub edge: Client,
+    /// Asks the origin.
+    pub origin: Site,
+    /// The edge's process.
+    pub workerd: Workerd,
+}
+
+impl Fronted {
+    /// An embedded origin, and the edge with the same secrets.
+    pub async fn start() -> Self {
+        let origin = Store::Embedded.start(&[]).await;
+        let workerd = Workerd::start(&[
+            ("ORIGIN", origin.base()),
+            ("ANTEROOM_SECRET", SECRET),
+            ("ANTEROOM_EDGE_TOKEN", support::EDGE),
+        ]);
+        Self { edge: Client::new(&workerd.url()), origin, workerd }
+    }
+}

@@ -1,0 +1,191 @@
+//! Requests of people who want in without waiting: a clear answer, never a pass, never a panic.
+
+use crate::house::{BROWSER, House, held};
+use crate::support::client::claims_of;
+use crate::support::{Client, Store};
+use serde_json::json;
+
+/// A good session token of another deployment's room of the same name.
+async fn of_another_deployment() -> (String, String) {
+    let other = Store::Embedded.start(&[("ANTEROOM_SECRET", "another-secret-of-thirty-two-bytes-or-so")]).await;
+    other.put("sale", json!({})).await;
+    tokens(&other, "sale").await
+}
+
+/// A waiting token and a session token.
+async fn tokens(client: &Client, event: &str) -> (String, String) {
+    let token = client.token(event).await;
+    client.ready(&token).await;
+    let body = client.enter(&token).await.ok(200);
+    (token, body["session_token"].as_str().unwrap().to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_gets_in_with_tokens_that_are_not_theirs() {
+    let house = House::with(json!({})).await;
+    house.api.put("gala", json!({"gate": {"paths": ["/gala/*"]}})).await;
+    let (waiting, good) = tokens(&house.api, "sale").await;
+    let (_, gala) = tokens(&house.api, "gala").await;
+    let (_, other) = of_another_deployment().await;
+    let mut parts: Vec<String> = good.split('.').map(str::to_owned).collect();
+    parts[1] = {
+        use base64::Engine as _;
+        let mut claims = claims_of(&good);
+        claims["exp"] = json!(9_999_999_999_u64);
+        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(claims.to_string())
+    };
+    let longer = parts.join(".");
+    let none = format!("eyJ0eXAiOiJKV1QiLCJhbGciOiJub25lIn0.{}.", parts[1]);
+    house.api.put("sale", held()).await;
+    let mut thief = house.visitor();
+    thief.cookies.insert("__Host-anteroom-session-sale".into(), good.clone());
+    thief.page("/").await.of_the_shop();
+    for (what, token) in [
+        ("another room's", gala.as_str()),
+        ("another deployment's", &other),
+        ("changed", &longer),
+        ("unsigned", &none),
+        ("a place, as a session", &waiting),
+        ("cut", &good[..good.len() - 1]),
+        ("added to", &format!("{good}x")),
+        ("quoted twice", &format!("\"\"{good}\"\"")),
+        ("long", &"a.".repeat(4_000)),
+        ("none", "undefined"),
+    ] {
+        let mut visitor = house.visitor();
+        visitor.cookies.insert("__Host-anteroom-session-sale".into(), token.into());
+        visitor.asset("/x").await.refused("NOT_READY");
+        // What was taken before is no turn either: it says whose session it is, and it was entered once.
+        if token != waiting {
+            for name in ["anteroom-token", "authorization"] {
+                let value = if name == "authorization" { format!("Bearer {token}") } else { token.to_owned() };
+                let got = house.visitor().ask("GET", "/x", &[("accept", "image/*"), (name, &value)], None).await;
+                got.refused("NOT_READY");
+            }
+            let path = format!("/x?anteroom_token={token}");
+            if !token.contains('"') {
+                house.visitor().asset(&path).await.refused("NOT_READY");
+            }
+        }
+        let _ = what;
+    }
+    house.api.send(house.api.admin("POST", "/rooms/sale/reset")).await.ok(200);
+    let mut old = house.visitor();
+    old.cookies.insert("__Host-anteroom-session-sale".into(), good);
+    old.asset("/x").await.refused("NOT_READY");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_spelling_of_a_request_gets_past_the_gate() {
+    let house =
+        House::with(json!({"mode": "hold", "gate": {"paths": ["/tickets/*"], "bypass_paths": ["/tickets/assets/*"]}}))
+            .await;
+    let get = |target: &str, headers: &str| format!("GET {target} HTTP/1.1\r\nconnection: close\r\n{headers}\r\n");
+    let host = "host: shop.example\r\n";
+    for target in [
+        "/tickets/1",
+        "/tickets",
+        "//tickets/1",
+        "/./tickets/1",
+        "/x/../tickets/1",
+        "/x/%2e%2e/tickets/1",
+        "/%74ickets/1",
+        "/%2574ickets/1",
+        "/tickets%2f1",
+        "/tickets%5c1",
+        "/TICKETS/1",
+        "/tickets;x=1/1",
+        "/tickets/assets/../1",
+        "/tickets/assets/%2e%2e/1",
+        "/tickets/assets/..%2f1",
+        "/tickets/assets/%252e%252e/1",
+        "/tickets/assets//../../tickets/1",
+        "/tickets/1%00",
+        "/tickets/1%zz",
+        "http://else.example/tickets/1",
+        "http://shop.example/tickets/1",
+        "/gate/../tickets/1",
+        "/api/v1/queue/../../../tickets/1",
+        "/gate/check/../../tickets/1",
+    ] {
+        let answer = house.raw(get(target, host).as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 4"), "{target}: {answer}");
+        assert!(!answer.contains("x-shop"), "{target}: {answer}");
+    }
+    for headers in [
+        "",
+        "host: \r\n",
+        "host: a\r\nhost: b\r\n",
+        "host: a, b\r\n",
+        "host: a@b\r\n",
+        "host: a/b\r\n",
+        "host: a b\r\n",
+        "host: a:99999999\r\n",
+        "host: shop.example\r\nhost: shop.example\r\n",
+    ] {
+        let answer = house.raw(get("/about", headers).as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 400") && !answer.contains("x-shop"), "{headers}: {answer}");
+    }
+    for line in
+        ["CONNECT shop.example:443 HTTP/1.1", "TRACE /tickets/1 HTTP/1.1", "get /tickets/1 HTTP/1.1", "G@T / HTTP/1.1"]
+    {
+        let answer = house.raw(format!("{line}\r\n{host}connection: close\r\n\r\n").as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 4") && !answer.contains("x-shop"), "{line}: {answer}");
+    }
+    assert_eq!(house.shop.requests(), 0);
+    let answer = house.raw(get("/tickets/assets/app.css", host).as_bytes()).await;
+    assert!(answer.contains("x-shop"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_full_of_nonsense_are_read_or_refused() {
+    let house = House::with(held()).await;
+    let jar =
+        (0..60).map(|n| format!("__Host-anteroom-session-sale=x.y.z{n}; junk{n}=1")).collect::<Vec<_>>().join("; ");
+    let long = "x".repeat(8_192);
+    for (name, value) in [
+        ("cookie", jar.as_str()),
+        ("cookie", ";;;==;=;__Host-anteroom-wait-sale;__Host-anteroom-wait-sale="),
+        ("cookie", &long),
+        ("accept", "<>;;,q=,;q=9,text/html;q=x"),
+        ("accept", &long),
+        ("accept-language", ";;q=,*;q=0,\u{e4}\u{f6}"),
+        ("anteroom-token", &long),
+        ("authorization", "Bearer a.b.c"),
+        ("authorization", "Bearer"),
+        ("sec-fetch-dest", &long),
+        ("x-forwarded-for", &long),
+        ("range", "bytes=9-1,,-"),
+        ("if-none-match", &long),
+        ("traceparent", "00-zz"),
+    ] {
+        let got = house.visitor().ask("GET", "/x", &[(name, value)], None).await;
+        assert!(matches!(got.waits().status, 200 | 403 | 431), "{name}: {got:?}");
+        let got = house.visitor().ask("GET", "/x", &[&BROWSER[1..], &[(name, value)]].concat(), None).await;
+        assert_eq!(got.is_page("Line").status, 200, "{name}: {got:?}");
+    }
+    // Bytes that are no text beside a good place do not cost it.
+    let mut visitor = house.visitor();
+    visitor.page("/").await;
+    let token = visitor.token("wait").unwrap();
+    let mut raw =
+        b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\naccept: application/json\r\ncookie: n=\xff\xfe; ".to_vec();
+    raw.extend(format!("__Host-anteroom-wait-sale={token}\r\n\r\n").as_bytes());
+    let answer = house.raw(&raw).await;
+    assert!(answer.contains("\"position\":"), "{answer}");
+    assert!(!answer.to_lowercase().contains("set-cookie"), "the same place: {answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_ours_is_never_asked_of_the_site() {
+    let house = House::with(json!({"mode": "passthrough"})).await;
+    let mut visitor = house.visitor();
+    for path in ["/api/v1/queue/nothing", "/api/v1/admin/rooms/x/y", "/api/v1/edge/x", "/api/v1/reservations/1/x"] {
+        let got = visitor.data(path).await;
+        assert!(matches!(got.waits().status, 401 | 404), "{path}: {got:?}");
+    }
+    visitor.data("/api/v1/orders").await.of_the_shop();
+    visitor.data("/gate").await.of_the_shop();
+    visitor.data("/healthz").await.waits();
+    visitor.data("/.well-known/jwks.json").await.waits();
+}

@@ -1,0 +1,236 @@
+//! A gate, the site behind it, and who visits.
+
+use crate::shop::Shop;
+use crate::support::{Client, Site, Store};
+use reqwest::header::HeaderMap;
+use reqwest::{Method, redirect};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+/// See the module's comment.
+pub struct House {
+    /// The address to visit.
+    pub base: String,
+    /// The origin's API.
+    pub api: Client,
+    /// The site.
+    pub shop: Shop,
+    /// What holds it up.
+    pub site: Site,
+}
+
+impl House {
+    /// The origin's own gate.
+    pub async fn native(store: Store, more: &[(&str, &str)]) -> Self {
+        let shop = Shop::open().await;
+        let url = shop.url();
+        let settings = [&[("ANTEROOM_UPSTREAM", url.as_str())], more].concat();
+        let site = store.start(&settings).await;
+        let api = Client::new(site.base());
+        Self { base: site.base().to_owned(), api, shop, site }
+    }
+
+    /// One with a room called `sale`.
+    pub async fn with(settings: Value) -> Self {
+        let house = Self::native(Store::Embedded, &[]).await;
+        house.api.put("sale", settings).await;
+        house
+    }
+
+    /// Somebody with a browser that keeps cookies.
+    pub fn visitor(&self) -> Visitor {
+        let http = reqwest::Client::builder().no_proxy().redirect(redirect::Policy::none());
+        let http = http.timeout(Duration::from_secs(20)).build().unwrap();
+        Visitor { base: self.base.clone(), http, cookies: BTreeMap::new(), keeps: true, host: None }
+    }
+
+    /// Sends bytes and gives everything that comes back until the connection is closed.
+    pub async fn raw(&self, bytes: &[u8]) -> String {
+        let mut stream = self.connect().await;
+        // A server may answer, and close, before it has read everything.
+        let _ = stream.write_all(bytes).await;
+        let mut answer = Vec::new();
+        let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await;
+        read.expect("the connection is closed").ok();
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    pub async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.base.strip_prefix("http://").unwrap()).await.unwrap()
+    }
+}
+
+/// Somebody who visits.
+#[derive(Clone)]
+pub struct Visitor {
+    base: String,
+    http: reqwest::Client,
+    pub cookies: BTreeMap<String, String>,
+    /// Whether the browser keeps cookies.
+    pub keeps: bool,
+    pub host: Option<String>,
+}
+
+/// What they got.
+#[derive(Clone, Debug)]
+pub struct Got {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub text: String,
+    /// `Null` when it is not JSON.
+    pub body: Value,
+}
+
+impl Got {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    pub fn cookies(&self) -> Vec<&str> {
+        self.headers.get_all("set-cookie").iter().map(|value| value.to_str().unwrap()).collect()
+    }
+
+    /// What the site was asked, as it tells.
+    pub fn of_the_shop(&self) -> &Value {
+        assert_eq!(self.header("x-shop"), Some("open"), "{self:?}");
+        &self.body["asked"]
+    }
+
+    /// That the site was not asked.
+    pub fn waits(&self) -> &Self {
+        assert_eq!(self.header("x-shop"), None, "{self:?}");
+        self
+    }
+
+    pub fn refused(&self, code: &str) -> &Value {
+        assert_eq!(self.waits().body["error"]["code"], code, "{self:?}");
+        &self.body["error"]
+    }
+
+    /// That it is a page of ours about this scene.
+    pub fn is_page(&self, scene: &str) -> &Self {
+        assert!(self.waits().header("content-type").unwrap_or("").starts_with("text/html"), "{self:?}");
+        assert!(self.scene().starts_with(scene), "{scene}: {self:?}");
+        self
+    }
+
+    fn scene(&self) -> &str {
+        self.header("anteroom-scene").unwrap_or_else(|| part(&self.text, "data-scene=\""))
+    }
+
+    /// The token that the page carries by hand.
+    pub fn by_hand(&self) -> Option<String> {
+        let token = part(&self.text, "name=token value=\"");
+        (!token.is_empty()).then(|| token.to_owned())
+    }
+}
+
+fn part<'a>(text: &'a str, begins: &str) -> &'a str {
+    text.split_once(begins).and_then(|(_, rest)| rest.split('"').next()).unwrap_or("")
+}
+
+impl Visitor {
+    pub fn without_cookies(self) -> Self {
+        Self { keeps: false, ..self }
+    }
+
+    pub fn at(self, host: &str) -> Self {
+        Self { host: Some(host.to_owned()), ..self }
+    }
+
+    pub async fn ask(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&str>) -> Got {
+        let mut request =
+            self.http.request(Method::from_bytes(method.as_bytes()).unwrap(), format!("{}{path}", self.base));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(host) = &self.host {
+            request = request.header("host", host);
+        }
+        if !self.cookies.is_empty() {
+            let jar: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            request = request.header("cookie", jar.join("; "));
+        }
+        if let Some(body) = body {
+            request = request.body(body.to_owned());
+        }
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let text = response.text().await.unwrap();
+        let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+        let got = Got { status, headers, text, body };
+        self.take_cookies(&got);
+        got
+    }
+
+    fn take_cookies(&mut self, got: &Got) {
+        for cookie in got.cookies() {
+            let (pair, attributes) = cookie.split_once(';').unwrap_or((cookie, ""));
+            let (name, value) = pair.split_once('=').unwrap();
+            if name.starts_with("__Host-") {
+                assert!(attributes.contains("Path=/") && attributes.contains("Secure"), "{cookie}");
+                assert_eq!(got.header("cache-control"), Some("private, no-store"), "{got:?}");
+            }
+            if !self.keeps || attributes.contains("Max-Age=0") {
+                self.cookies.remove(name);
+            } else {
+                self.cookies.insert(name.to_owned(), value.to_owned());
+            }
+        }
+    }
+
+    /// Goes somewhere, as a browser does.
+    pub async fn page(&mut self, path: &str) -> Got {
+        self.ask("GET", path, &BROWSER, None).await
+    }
+
+    /// Asks as a program does.
+    pub async fn data(&mut self, path: &str) -> Got {
+        self.ask("GET", path, &[("accept", "application/json")], None).await
+    }
+
+    /// Loads a part of a page.
+    pub async fn asset(&mut self, path: &str) -> Got {
+        self.ask("GET", path, &[("accept", "image/*"), ("sec-fetch-dest", "image")], None).await
+    }
+
+    /// Posts a form of the waiting page.
+    pub async fn post(&mut self, form: &str, to: &str, token: Option<&str>) -> Got {
+        let escape = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+        let token = token.map(|token| format!("&token={}", escape(token))).unwrap_or_default();
+        let body = format!("event=sale&to={}{token}", escape(to));
+        let own = ("content-type", "application/x-www-form-urlencoded");
+        let headers = [&BROWSER[..1], &[own, ("sec-fetch-site", "same-origin")]].concat();
+        self.ask("POST", &format!("/gate/{form}"), &headers, Some(&body)).await
+    }
+
+    /// The token of a cookie of this kind, `wait` or `session`.
+    pub fn token(&self, kind: &str) -> Option<&String> {
+        self.cookies.get(&format!("__Host-anteroom-{kind}-sale"))
+    }
+
+    /// Waits for the turn that the place has, and takes it.
+    pub async fn enter(&mut self, house: &House, to: &str) -> Got {
+        house.api.ready(self.token("wait").unwrap()).await;
+        self.post("enter", to, None).await
+    }
+}
+
+pub const BROWSER: [(&str, &str); 3] = [
+    ("accept", "text/html,application/xhtml+xml,*/*;q=0.8"),
+    ("sec-fetch-mode", "navigate"),
+    ("sec-fetch-dest", "document"),
+];
+
+/// A room in which nobody is called unless the test says so.
+pub fn held() -> Value {
+    json!({"mode": "hold", "min_wait": []})
+}
+
+/// A room in which everybody may go in at once.
+pub fn quick() -> Value {
+    json!({"admit_per_minute": 6_000_000, "burst": 1_000_000, "min_wait": []})
+}

@@ -1,0 +1,183 @@
+//! The whole life of a visit: shown a page, called, inside, renewed, over, and again.
+
+use crate::house::{House, held, quick};
+use crate::support::client::{claims_of, ticket_of};
+use crate::support::eventually;
+use serde_json::json;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_visitor_waits_is_called_goes_in_and_is_done() {
+    let house = House::with(json!({"mode": "hold", "min_wait": [], "session_sec": 2, "session_renew": false})).await;
+    let mut visitor = house.visitor();
+    let first = visitor.page("/tickets?day=1").await;
+    assert_eq!(first.status, 200);
+    first.is_page("Line");
+    assert_eq!(house.shop.requests(), 0, "the site is not asked");
+    let place = visitor.token("wait").unwrap().clone();
+    for _ in 0..3 {
+        assert_eq!(visitor.page("/tickets?day=1").await.is_page("Line").status, 200);
+        assert_eq!(visitor.token("wait"), Some(&place), "a place is kept");
+    }
+    assert_eq!(visitor.post("enter", "/tickets?day=1", None).await.header("location"), Some("/tickets?day=1"));
+    assert_eq!(visitor.token("session"), None, "not before the turn");
+    house.api.put("sale", json!({"mode": "line"})).await;
+    let entered = visitor.enter(&house, "/tickets?day=1").await;
+    assert_eq!((entered.status, entered.header("location")), (303, Some("/tickets?day=1")));
+    assert!(visitor.token("session").is_some() && visitor.token("wait").is_none());
+    let inside = visitor.page("/tickets?day=1").await;
+    let asked = inside.of_the_shop();
+    assert_eq!((&asked["method"], &asked["target"]), (&json!("GET"), &json!("/tickets?day=1")));
+    assert_eq!(asked["headers"]["anteroom-event"], json!(["sale"]));
+    assert_eq!(asked["headers"]["anteroom-ticket"], json!([ticket_of(&place).to_string()]));
+    assert_eq!(asked["headers"].get("cookie"), None, "our cookies are not the site's business");
+    assert_eq!(inside.header("cache-control"), Some("public, max-age=60"), "nothing of ours is in it");
+    house.api.put("sale", json!({"mode": "hold"})).await;
+    let again = eventually("the session is over", async || {
+        let got = visitor.page("/tickets").await;
+        (got.header("x-shop").is_none()).then_some(got)
+    })
+    .await;
+    again.is_page("Line");
+    assert!(ticket_of(visitor.token("wait").unwrap()) > ticket_of(&place), "a second visit is another place");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_finds_no_line_is_let_in_at_once_with_one_cookie() {
+    let house = House::with(quick()).await;
+    let mut visitor = house.visitor();
+    let got = visitor.page("/tickets").await;
+    got.of_the_shop();
+    assert_eq!(got.header("cache-control"), Some("private, no-store"), "no cache may hand out the session");
+    assert!(visitor.token("session").is_some());
+    let got = visitor.page("/tickets").await;
+    got.of_the_shop();
+    assert!(got.cookies().is_empty());
+    assert_eq!(house.api.stats("sale").await["entered_total"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_is_used_lasts_and_its_cookie_with_it() {
+    let house = House::with(json!({"burst": 100, "min_wait": [], "session_sec": 4})).await;
+    let mut visitor = house.visitor();
+    visitor.page("/tickets").await.of_the_shop();
+    let end = |token: &str| claims_of(token)["exp"].as_u64().unwrap();
+    let first = end(visitor.token("session").unwrap());
+    eventually("the session is extended three times over", async || {
+        // A picture renews it as well as a page does.
+        visitor.asset("/logo.png").await.of_the_shop();
+        (end(visitor.token("session").unwrap()) >= first + 8).then_some(())
+    })
+    .await;
+    let stats = house.api.stats("sale").await;
+    assert_eq!((&stats["entered_total"], &stats["active"]), (&json!(1), &json!(1)), "{stats}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_site_says_when_a_visitor_is_done() {
+    let house = House::with(json!({"capacity": 1, "burst": 100, "min_wait": []})).await;
+    let mut visitor = house.visitor();
+    visitor.page("/tickets").await.of_the_shop();
+    let stale = visitor.clone();
+    let mut next = house.visitor();
+    next.page("/tickets").await.is_page("Line");
+    let got = visitor.page("/done").await;
+    assert_eq!((got.text.as_str(), got.header("anteroom-session")), ("goodbye", None));
+    assert!(visitor.cookies.is_empty(), "{:?}", visitor.cookies);
+    assert_eq!(next.enter(&house, "/tickets").await.status, 303);
+    next.page("/tickets").await.of_the_shop();
+    let mut stale = stale;
+    stale.page("/tickets").await.is_page("Line");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bypasses_go_through_and_the_most_specific_room_guards() {
+    let house = House::with(json!({"mode": "hold", "gate": {"bypass_paths": ["/assets/*"]}})).await;
+    house.api.put("vip", json!({"mode": "hold", "gate": {"paths": ["/vip/*"]}})).await;
+    house.api.put("fan", json!({"mode": "reject", "gate": {"hosts": ["fan.example"]}})).await;
+    let mut visitor = house.visitor();
+    visitor.asset("/assets/app.css").await.of_the_shop();
+    visitor.ask("OPTIONS", "/tickets", &[], None).await.of_the_shop();
+    visitor.page("/tickets").await.is_page("Line");
+    visitor.page("/vip/box").await.is_page("Line");
+    let names: Vec<&String> = visitor.cookies.keys().collect();
+    assert_eq!(names, ["__Host-anteroom-wait-sale", "__Host-anteroom-wait-vip"]);
+    let mut fan = house.visitor().at("fan.example");
+    assert_eq!(fan.page("/tickets").await.is_page("Closed").status, 503);
+    house.api.put("sale", json!({"gate": {"hosts": ["shop.example"]}})).await;
+    house.api.put("vip", json!({"gate": {"hosts": ["shop.example"]}})).await;
+    house.visitor().at("else.example").data("/tickets").await.refused("NOT_FOUND");
+    house.visitor().at("shop.example").page("/tickets").await.is_page("Line");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_wait_with_what_they_are_told() {
+    let house = House::with(held()).await;
+    let mut program = house.visitor().without_cookies();
+    let got = program.data("/api/orders").await;
+    assert_eq!(got.status, 403);
+    let told = got.refused("NOT_READY").clone();
+    assert_eq!((&told["status"], &told["position"]), (&json!("waiting"), &json!(1)));
+    assert!(got.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
+    let token = told["waiting_token"].as_str().unwrap();
+    let json = ("accept", "application/json");
+    let again = program.ask("GET", "/api/orders", &[json, ("anteroom-token", token)], None).await;
+    assert_eq!(again.refused("NOT_READY")["position"], 1, "the same place");
+    house.api.put("sale", json!({"mode": "line"})).await;
+    house.api.ready(token).await;
+    let inside = program.ask("GET", "/api/orders", &[json, ("authorization", &format!("Bearer {token}"))], None).await;
+    inside.of_the_shop();
+    let session = inside.header("anteroom-token").unwrap().to_owned();
+    let inside = program.ask("POST", "/api/orders", &[json, ("anteroom-token", &session)], Some("two")).await;
+    assert_eq!(inside.of_the_shop()["body"], "two");
+    assert_eq!(inside.of_the_shop()["headers"].get("anteroom-token"), None);
+    house.api.put("sale", json!({"mode": "hold"})).await;
+    for (method, headers) in [
+        ("GET", &[("accept", "image/*")][..]),
+        ("GET", &[("accept", "*/*")]),
+        ("HEAD", &[("accept", "text/html")]),
+        ("GET", &[("accept", "text/html"), ("sec-purpose", "prefetch")]),
+        ("GET", &[("upgrade", "websocket"), ("connection", "upgrade")]),
+    ] {
+        let got = house.visitor().ask(method, "/x", headers, None).await;
+        assert!(got.waits().status >= 400 && got.cookies().is_empty(), "{method} {headers:?} {got:?}");
+    }
+    assert_eq!(house.api.stats("sale").await["issued"], 1, "who would not see a place gets none");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reset_puts_everybody_out_and_a_turn_of_another_room_lets_nobody_in() {
+    let house = House::with(quick()).await;
+    house.api.put("gala", json!({"mode": "hold", "gate": {"paths": ["/gala/*"]}})).await;
+    let mut visitor = house.visitor();
+    visitor.page("/tickets").await.of_the_shop();
+    visitor.page("/gala/1").await.is_page("Line");
+    let session = visitor.token("session").unwrap().clone();
+    visitor.cookies.insert("__Host-anteroom-session-gala".into(), session);
+    visitor.page("/gala/1").await.is_page("Line");
+    house.api.put("sale", json!({"mode": "hold"})).await;
+    visitor.page("/tickets").await.of_the_shop();
+    house.api.send(house.api.admin("POST", "/rooms/sale/reset")).await.ok(200);
+    visitor.page("/tickets").await.is_page("Line");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rate_limit_counts_joins_and_not_the_pictures_of_a_page() {
+    let limits = [("ANTEROOM_RATE_PER_SEC", "1"), ("ANTEROOM_RATE_BURST", "3")];
+    let house = House::native(crate::support::Store::Embedded, &limits).await;
+    house.api.put("sale", quick()).await;
+    let mut visitor = house.visitor();
+    visitor.page("/tickets").await.of_the_shop();
+    for _ in 0..100 {
+        visitor.asset("/logo.png").await.of_the_shop();
+    }
+    let mut limited = 0;
+    for _ in 0..20 {
+        let got = house.visitor().data("/tickets").await;
+        if got.status == 429 {
+            got.refused("RATE_LIMITED");
+            assert!(got.header("retry-after").is_some());
+            limited += 1;
+        }
+    }
+    assert!(limited >= 12, "{limited} of 20 newcomers were refused");
+}

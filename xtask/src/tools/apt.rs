@@ -1,0 +1,134 @@
+//! Programs from packages of Debian and Ubuntu.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use super::{folder_of, is_present};
+use crate::{
+    built,
+    command::{at_root, succeed},
+};
+
+/// A program, and the package that has it.
+#[derive(Debug)]
+pub struct Tool {
+    program: &'static str,
+    package: &'static str,
+}
+
+impl Tool {
+    /// The name of the program.
+    pub fn program(&self) -> &'static str {
+        self.program
+    }
+}
+
+/// The store.
+pub const REDIS: Tool = Tool { program: "redis-server", package: "redis-server" };
+/// The load generator.
+pub const WRK: Tool = Tool { program: "wrk", package: "wrk" };
+/// The browser of the tests.
+pub const CHROMIUM: Tool = Tool { program: "chromium", package: "chromium" };
+/// Its remote control.
+pub const CHROMEDRIVER: Tool = Tool { program: "chromedriver", package: "chromium-driver" };
+/// Finds the headers of OpenSSL, which worker-build is built with.
+const PKG_CONFIG: Tool = Tool { program: "pkg-config", package: "pkg-config" };
+const OPENSSL_HEADERS: &str = "libssl-dev";
+
+/// Makes sure that the program is there, installing it when it is not.
+pub fn ensure(tool: &Tool) -> Result<()> {
+    if is_present(tool.program) {
+        return Ok(());
+    }
+    println!("{} is missing; installing the package {}", tool.program, tool.package);
+    install(tool.package).with_context(|| {
+        format!("{} is needed and could not be installed; install it by hand and run this again", tool.program)
+    })?;
+    if !is_present(tool.program) {
+        bail!("the package {} is installed, but there is no {} on the PATH", tool.package, tool.program);
+    }
+    Ok(())
+}
+
+/// Makes sure that programs can be built with OpenSSL.
+pub fn ensure_openssl() -> Result<()> {
+    ensure(&PKG_CONFIG)?;
+    let found =
+        |mut command: Command| Ok::<_, anyhow::Error>(command.args(["--exists", "openssl"]).status()?.success());
+    if found(at_root("pkg-config")?)? {
+        return Ok(());
+    }
+    println!("the headers of OpenSSL are missing; installing the package {OPENSSL_HEADERS}");
+    install(OPENSSL_HEADERS).context("the headers of OpenSSL are needed and could not be installed")?;
+    ensure!(found(at_root("pkg-config")?)?, "{OPENSSL_HEADERS} is installed, but pkg-config does not find openssl");
+    Ok(())
+}
+
+/// The folder of nginx's program: where the system has it, or else where [`ensure_nginx`] puts it.
+pub fn nginx() -> Result<PathBuf> {
+    let system = || ["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from).into_iter().find(|folder| has_nginx(folder));
+    match folder_of("nginx").or_else(system) {
+        Some(folder) => Ok(folder),
+        None => Ok(built::target()?.join("tools/nginx/usr/sbin")),
+    }
+}
+
+/// Makes sure that there is a program nginx.
+///
+/// The package is unpacked and not installed: installing it would set up a service and start it on port 80, and the tests want no
+/// more than the program, started with configurations of their own. The libraries it needs (PCRE2, OpenSSL, zlib) are on every Debian.
+pub fn ensure_nginx() -> Result<()> {
+    let program = nginx()?.join("nginx");
+    if !program.is_file() {
+        println!("nginx is missing; unpacking its package without installing it");
+        let folder = built::target()?.join("tools/nginx");
+        fs::create_dir_all(&folder)?;
+        succeed(apt_get()?.args(["update", "--quiet"]))?;
+        succeed(at_root("apt-get")?.args(["download", "--quiet", "nginx"]).current_dir(&folder))?;
+        for file in fs::read_dir(&folder)? {
+            let path = file?.path();
+            if path.extension().is_some_and(|extension| extension == "deb") {
+                succeed(at_root("dpkg-deb")?.arg("--extract").arg(&path).arg(&folder))?;
+                fs::remove_file(&path)?;
+            }
+        }
+    }
+    let output = at_root(&program)?.arg("-v").output().with_context(|| program.display().to_string())?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{} does not run: {}", program.display(), said.trim());
+    Ok(())
+}
+
+fn has_nginx(folder: &Path) -> bool {
+    folder.join("nginx").is_file()
+}
+
+fn install(package: &str) -> Result<()> {
+    if !is_present("apt-get") {
+        bail!("there is no apt-get on this machine");
+    }
+    succeed(apt_get()?.args(["update", "--quiet"]))?;
+    succeed(apt_get()?.args(["install", "--yes", "--quiet", "--no-install-recommends", package]))
+}
+
+fn apt_get() -> Result<Command> {
+    let id = Command::new("id").arg("-u").stdin(Stdio::null()).output().context("id -u")?;
+    let is_root = String::from_utf8_lossy(&id.stdout).trim() == "0";
+    let mut command = if is_root {
+        at_root("env")?
+    } else if is_present("sudo") {
+        // Never asks: without the right, a clear refusal is better than a prompt nobody sees.
+        let mut sudo = at_root("sudo")?;
+        sudo.args(["-n", "env"]);
+        sudo
+    } else {
+        bail!("installing needs root, and there is no sudo");
+    };
+    command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+    Ok(command)
+}
