@@ -7,6 +7,7 @@ use crate::config::{Config, Variables};
 use crate::demo::DemoOptions;
 use clap::{Args, Parser, Subcommand};
 use std::future::Future;
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -21,7 +22,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show the whole thing at work: embedded store, a demo room, a page to join it. Needs nothing installed
+    /// Show the whole thing at work: embedded store, a demo room, the gate in front of a small shop. Needs nothing installed
     Demo(DemoArgs),
     /// Run the server
     Serve(ServeArgs),
@@ -57,6 +58,9 @@ struct DemoArgs {
     /// No simulated people: the first one to come is let in at once
     #[arg(long, conflicts_with = "people")]
     no_crowd: bool,
+    /// Where the shop behind the gate listens; port 0 = any free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    shop: SocketAddr,
 }
 
 /// Why a command failed, in words for the person who gave it.
@@ -76,7 +80,8 @@ pub fn main() -> ExitCode {
     let out = &mut std::io::stdout();
     let result = match cli.command {
         Command::Demo(args) => {
-            let options = DemoOptions { people: NonZeroU32::new(if args.no_crowd { 0 } else { args.people }) };
+            let people = NonZeroU32::new(if args.no_crowd { 0 } else { args.people });
+            let options = DemoOptions { people, shop: args.shop };
             start(&args.config, None, Config::demo, |config, traced| crate::demo(config, traced, options))
         }
         Command::Serve(args) => start(&args.config, args.upstream, Config::load, crate::serve),

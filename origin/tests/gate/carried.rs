@@ -251,7 +251,7 @@ async fn a_gate_in_front_of_itself_does_not_go_round_for_ever() {
     let variables = crate::support::variables(&[("ANTEROOM_UPSTREAM", &format!("http://{address}"))]);
     let config = anteroom_origin::config::Config::load(None, &variables).unwrap();
     let origin = anteroom_origin::origin::Origin::start(&config).unwrap();
-    let app = origin.router(axum::Router::new());
+    let app = origin.router();
     tokio::spawn(async move {
         axum::serve(listener, app.into_make_service_with_connect_info::<std::net::SocketAddr>()).await
     });
