@@ -182,3 +182,27 @@ async fn the_rate_limit_counts_joins_and_not_the_pictures_of_a_page() {
     }
     assert!(limited >= 12, "{limited} of 20 newcomers were refused");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_known_has_one_place_with_and_without_cookies() {
+    let issuer = crate::support::issuer::Issuer::start().await;
+    let house = House::native(crate::support::Store::Embedded, &issuer.variables()).await;
+    house.api.put("sale", held()).await;
+    let bearer = |user: &str| format!("Bearer {}", issuer.token(user));
+    let (ann, bob) = (bearer("ann"), bearer("bob"));
+    let mut program = house.visitor().without_cookies();
+    let mut place = async |bearer: &str| {
+        let headers = [("accept", "application/json"), ("authorization", bearer)];
+        program.ask("GET", "/x", &headers, None).await.refused("NOT_READY")["position"].clone()
+    };
+    assert_eq!((place(&ann).await, place(&ann).await), (json!(1), json!(1)));
+    assert_eq!((place(&bob).await, place(&ann).await), (json!(2), json!(1)));
+    // A person in a browser shows no such token, and goes in all the same.
+    let mut visitor = house.visitor();
+    visitor.page("/").await.is_page("line");
+    house.api.put("sale", json!({"mode": "line"})).await;
+    let waiting = visitor.token("wait").unwrap().clone();
+    house.api.ready(&waiting).await;
+    assert_eq!(visitor.post("enter", "/", None).await.status, 303);
+    visitor.page("/").await.of_the_shop();
+}
