@@ -73,6 +73,24 @@ async fn a_session_that_is_used_lasts_and_its_cookie_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_carries_its_session_is_told_when_it_is_extended() {
+    let house = House::with(json!({"burst": 100, "min_wait": [], "session_sec": 4})).await;
+    let mut program = house.visitor().without_cookies();
+    let mut token = program.data("/x").await.header("anteroom-token").unwrap().to_owned();
+    let end = |token: &str| claims_of(token)["exp"].as_u64().unwrap();
+    let first = end(&token);
+    eventually("its token lasts twice as long", async || {
+        let headers = [("accept", "application/json"), ("anteroom-token", token.as_str())];
+        let got = program.ask("GET", "/x", &headers, None).await;
+        got.of_the_shop();
+        token = got.header("anteroom-token").map_or(token.clone(), str::to_owned);
+        (end(&token) >= first + 4).then_some(())
+    })
+    .await;
+    assert_eq!(house.api.stats("sale").await["entered_total"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_site_says_when_a_visitor_is_done() {
     let house = House::with(json!({"capacity": 1, "burst": 100, "min_wait": []})).await;
     let mut visitor = house.visitor();
