@@ -4,7 +4,7 @@ use super::{App, no_room, personal};
 use crate::error::ApiError;
 use crate::http::content::{EventPath, JsonBody};
 use crate::identity::bearer;
-use anteroom_core::settings::Settings;
+use anteroom_core::settings::{Problem, Settings};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::middleware::Next;
@@ -51,10 +51,17 @@ pub async fn put(
         crate::room::Found::None => None,
     };
     let before = room.as_ref().map_or_else(Settings::default, |room| (*room.view().settings).clone());
-    let settings = before.patched(&patch).map_err(|problems| {
+    let wrong = |problems: Vec<Problem>| {
         let text: Vec<String> = problems.iter().map(ToString::to_string).collect();
         ApiError::new(anteroom_core::code::ErrorCode::InvalidRequest, text.join("; "))
-    })?;
+    };
+    let settings = before.patched(&patch).map_err(wrong)?;
+    if settings.page != before.page {
+        let problems = app.pages.check(&settings.page);
+        if !problems.is_empty() {
+            return Err(wrong(problems));
+        }
+    }
     if let (Some(room), Some(capacity)) = (&room, settings.capacity)
         && settings.capacity != before.capacity
     {

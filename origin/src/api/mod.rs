@@ -21,6 +21,7 @@ use anteroom_core::code::ErrorCode;
 use anteroom_core::relay;
 use anteroom_core::token::TokenKeys;
 use anteroom_core::units::{EventId, Identity};
+use anteroom_page::Pages;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -52,6 +53,8 @@ pub struct App {
     pub unknown: UnknownRooms,
     /// Sites whose pages may use the public API.
     pub cors_origins: Vec<String>,
+    /// The waiting page.
+    pub pages: Pages,
     /// Everything counted.
     pub metrics: Arc<Metrics>,
 }

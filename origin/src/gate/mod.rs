@@ -30,6 +30,7 @@ use axum::http::request::Parts;
 use axum::routing::{any, post};
 use renewal::Renewals;
 use rules::Rules;
+use show::Looks;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -40,12 +41,20 @@ pub struct Gatekeeper {
     upstream: Option<Upstream>,
     rules: Rules,
     renewals: Arc<Renewals>,
+    looks: Looks,
 }
 
 impl Gatekeeper {
     /// A gate in front of `upstream`; without one it only answers those who ask.
     pub fn new(app: Arc<App>, addresses: Arc<ClientAddresses>, upstream: Option<Upstream>) -> Arc<Self> {
-        Arc::new(Self { app, addresses, upstream, rules: Rules::default(), renewals: Arc::default() })
+        Arc::new(Self {
+            app,
+            addresses,
+            upstream,
+            rules: Rules::default(),
+            renewals: Arc::default(),
+            looks: Looks::default(),
+        })
     }
 
     /// The gate's own addresses.

@@ -5,7 +5,7 @@ use super::show::show;
 use super::told::Told;
 use super::visit::{Show, Verdict, Visiting};
 use crate::error::ApiError;
-use anteroom_core::gate::{Own, Scene, carry};
+use anteroom_core::gate::{Own, Route, Scene, carry};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
@@ -26,16 +26,20 @@ pub(super) async fn visit(State(gate): State<Arc<Gatekeeper>>, request: Request)
         return show(&gate, &facts, client.reads, Show::plain(Scene::Held, None));
     };
     let visiting = Visiting { parts: &parts, client, may_enter: true };
-    let (passage, room, mut added) = match gate.judge(rules.route(&facts), &facts, &visiting).await {
+    let route = rules.route(&facts);
+    let (passage, room, mut added, by_hand) = match gate.judge(route, &facts, &visiting).await {
         Verdict::Show(shown) => return show(&gate, &facts, client.reads, shown),
-        Verdict::Pass { passage, room, added, .. } => (passage, room, added),
+        Verdict::Pass { passage, room, added, by_hand, .. } => (passage, room, added, by_hand),
     };
     let mut response = match upstream.ask(&parts, body, &facts, passage.session.as_ref(), &gate.addresses).await {
         Ok(response) => response,
         Err(code) => {
-            let mut response = show(&gate, &facts, client.reads, Show::plain(Scene::Refused(code), None));
-            add(&mut response, added);
-            return response;
+            let of = match route {
+                Route::Guarded(room) | Route::Through(room) => Some(room),
+                Route::Open | Route::Refuse(_) => None,
+            };
+            let shown = Show { added, ..Show::plain(Scene::Refused(code), of) };
+            return show(&gate, &facts, client.reads, shown);
         }
     };
     if let (Some(session), Some(room)) = (passage.session, room) {
@@ -47,7 +51,7 @@ pub(super) async fn visit(State(gate): State<Arc<Gatekeeper>>, request: Request)
             let now = room.host().clock.now();
             if let super::renewal::Session::Longer(session) = gate.renewals.look(session) {
                 let token = gate.app.keys.sign_session(&session);
-                added = carry::session_given(&session, &token, false, now);
+                added = carry::session_given(&session, &token, by_hand, now);
             }
         }
     }

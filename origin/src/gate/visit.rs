@@ -50,6 +50,8 @@ pub(super) struct Show<'g> {
     pub by_hand: Option<String>,
     /// Where to go from there; the address that was asked for, if nothing else is said.
     pub to: Option<String>,
+    /// The address that it stands at, where that is not `to`.
+    pub at: Option<String>,
     /// Headers for the answer: a place handed out.
     pub added: Added,
 }
@@ -175,6 +177,7 @@ impl Gatekeeper {
                 Ok(heard) => Show { heard: Some(heard), ..show },
                 Err(_) => Show { scene: Some(Scene::Held), ..show },
             },
+            (Scene::Ended(_), Some(token)) => Show { heard: queue::hear(&self.app, &token).await.ok(), ..show },
             _ => show,
         }
     }

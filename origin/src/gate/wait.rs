@@ -6,7 +6,8 @@ use super::show::{see_other, show};
 use super::site::add;
 use super::told::Told;
 use super::visit::{Show, Verdict, Visiting};
-use anteroom_core::gate::{Scene, TOKEN_PARAMETER, carry, way_back, way_back_of, with_parameter};
+use anteroom_core::gate::check::WAIT_PATH;
+use anteroom_core::gate::{Scene, TOKEN_PARAMETER, carry, escaped, way_back, way_back_of, with_parameter};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use std::sync::Arc;
@@ -37,7 +38,11 @@ pub(super) async fn wait(State(gate): State<Arc<Gatekeeper>>, request: Request) 
     let facts = own.visiting(&visited);
     let visiting = Visiting { parts: &parts, client, may_enter: true };
     match gate.judge(rules.route(&facts), &facts, &visiting).await {
-        Verdict::Show(shown) => show(&gate, &facts, client.reads, shown),
+        Verdict::Show(shown) => {
+            // A proxy that says the address in a header shows the page in place.
+            let at = own.parameter("to").map(|_| with_parameter(WAIT_PATH, "to", &escaped(&to)));
+            show(&gate, &facts, client.reads, Show { at, ..shown })
+        }
         Verdict::Pass { added, handed, by_hand, .. } => {
             // Without a new session the one that is there is carried on.
             let token = handed.as_deref().or(carried).filter(|_| by_hand);

@@ -77,11 +77,11 @@ async fn the_waiting_page_waits_for_the_address_it_was_asked_for() {
     let house = House::with(held()).await;
     let mut visitor = house.visitor();
     let page = visitor.page("/gate/wait?to=/tickets%3Fa=b").await;
-    page.is_page("Line");
+    page.is_page("line");
     assert!(page.text.contains("/tickets?a=b"), "{}", page.text);
     let header = [&BROWSER[..], &[("x-original-uri", "/tickets?c=d")]].concat();
     let page = visitor.ask("GET", "/gate/wait", &header, None).await;
-    assert!(page.is_page("Line").text.contains("/tickets?c=d"), "{}", page.text);
+    assert!(page.is_page("line").text.contains("/tickets?c=d"), "{}", page.text);
     assert_eq!(house.api.stats("sale").await["issued"], 1);
     house.api.put("sale", json!({"mode": "line"})).await;
     assert_eq!(visitor.enter(&house, "/tickets?c=d").await.header("location"), Some("/tickets?c=d"));

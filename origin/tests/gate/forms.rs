@@ -8,9 +8,9 @@ use serde_json::json;
 async fn with_cookies_blocked_the_place_is_carried_by_hand() {
     let house = House::with(held()).await;
     let mut visitor = house.visitor().without_cookies();
-    let token = visitor.page("/tickets?a=b").await.is_page("Line").by_hand().expect("the page carries the place");
+    let token = visitor.page("/tickets?a=b").await.is_page("line").by_hand().expect("the page carries the place");
     let path = format!("/tickets?a=b&anteroom_token={token}");
-    let again = visitor.page(&path).await.is_page("Line").by_hand();
+    let again = visitor.page(&path).await.is_page("line").by_hand();
     assert_eq!(again.as_ref(), Some(&token), "the same place");
     let not_yet = visitor.post("enter", "/tickets?a=b", Some(&token)).await;
     assert_eq!(not_yet.header("location"), Some(path.as_str()));
@@ -27,8 +27,8 @@ async fn with_cookies_blocked_the_place_is_carried_by_hand() {
 async fn a_browser_that_keeps_the_cookie_carries_nothing_by_hand() {
     let house = House::with(held()).await;
     let mut visitor = house.visitor();
-    assert!(visitor.page("/").await.is_page("Line").by_hand().is_some(), "nobody knows yet");
-    assert_eq!(visitor.page("/").await.is_page("Line").by_hand(), None);
+    assert!(visitor.page("/").await.is_page("line").by_hand().is_some(), "nobody knows yet");
+    assert_eq!(visitor.page("/").await.is_page("line").by_hand(), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,10 +41,10 @@ async fn a_place_is_given_up_and_taken_again() {
     assert_eq!((again.status, again.header("location")), (303, Some("/x")));
     assert_eq!(ticket_of(visitor.token("wait").unwrap()), first, "a place that is good is kept");
     let left = visitor.post("leave", "/x", None).await;
-    assert_eq!(left.is_page("Ended").status, 200);
+    assert_eq!(left.is_page("ended").status, 200);
     assert!(visitor.cookies.is_empty());
     assert_eq!(house.api.stats("sale").await["waiting"], 0);
-    visitor.post("leave", "/x", None).await.is_page("Ended");
+    visitor.post("leave", "/x", None).await.is_page("ended");
     assert_eq!(visitor.post("join", "/x", None).await.header("location").map(|to| to.starts_with("/x")), Some(true));
     assert!(ticket_of(visitor.token("wait").unwrap()) > first);
 }
@@ -54,7 +54,7 @@ async fn whoever_leaves_from_inside_makes_room() {
     let house = House::with(quick()).await;
     let mut visitor = house.visitor();
     visitor.page("/").await.of_the_shop();
-    visitor.post("leave", "/", None).await.is_page("Ended");
+    visitor.post("leave", "/", None).await.is_page("ended");
     crate::support::eventually("the session is over", async || {
         (house.api.stats("sale").await["active"] == 0).then_some(())
     })

@@ -118,18 +118,14 @@ impl Got {
     }
 
     fn scene(&self) -> &str {
-        self.header("anteroom-scene").unwrap_or_else(|| part(&self.text, "data-scene=\""))
+        self.header("anteroom-scene").unwrap_or("none")
     }
 
     /// The token that the page carries by hand.
     pub fn by_hand(&self) -> Option<String> {
-        let token = part(&self.text, "name=token value=\"");
-        (!token.is_empty()).then(|| token.to_owned())
+        let (_, rest) = self.text.split_once("name=\"token\" value=\"")?;
+        rest.split('"').next().map(str::to_owned)
     }
-}
-
-fn part<'a>(text: &'a str, begins: &str) -> &'a str {
-    text.split_once(begins).and_then(|(_, rest)| rest.split('"').next()).unwrap_or("")
 }
 
 impl Visitor {

@@ -11,11 +11,11 @@ async fn a_visitor_waits_is_called_goes_in_and_is_done() {
     let mut visitor = house.visitor();
     let first = visitor.page("/tickets?day=1").await;
     assert_eq!(first.status, 200);
-    first.is_page("Line");
+    first.is_page("line");
     assert_eq!(house.shop.requests(), 0, "the site is not asked");
     let place = visitor.token("wait").unwrap().clone();
     for _ in 0..3 {
-        assert_eq!(visitor.page("/tickets?day=1").await.is_page("Line").status, 200);
+        assert_eq!(visitor.page("/tickets?day=1").await.is_page("line").status, 200);
         assert_eq!(visitor.token("wait"), Some(&place), "a place is kept");
     }
     assert_eq!(visitor.post("enter", "/tickets?day=1", None).await.header("location"), Some("/tickets?day=1"));
@@ -37,7 +37,7 @@ async fn a_visitor_waits_is_called_goes_in_and_is_done() {
         (got.header("x-shop").is_none()).then_some(got)
     })
     .await;
-    again.is_page("Line");
+    again.is_page("line");
     assert!(ticket_of(visitor.token("wait").unwrap()) > ticket_of(&place), "a second visit is another place");
 }
 
@@ -73,20 +73,38 @@ async fn a_session_that_is_used_lasts_and_its_cookie_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_carries_its_session_is_told_when_it_is_extended() {
+    let house = House::with(json!({"burst": 100, "min_wait": [], "session_sec": 4})).await;
+    let mut program = house.visitor().without_cookies();
+    let mut token = program.data("/x").await.header("anteroom-token").unwrap().to_owned();
+    let end = |token: &str| claims_of(token)["exp"].as_u64().unwrap();
+    let first = end(&token);
+    eventually("its token lasts twice as long", async || {
+        let headers = [("accept", "application/json"), ("anteroom-token", token.as_str())];
+        let got = program.ask("GET", "/x", &headers, None).await;
+        got.of_the_shop();
+        token = got.header("anteroom-token").map_or(token.clone(), str::to_owned);
+        (end(&token) >= first + 4).then_some(())
+    })
+    .await;
+    assert_eq!(house.api.stats("sale").await["entered_total"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_site_says_when_a_visitor_is_done() {
     let house = House::with(json!({"capacity": 1, "burst": 100, "min_wait": []})).await;
     let mut visitor = house.visitor();
     visitor.page("/tickets").await.of_the_shop();
     let stale = visitor.clone();
     let mut next = house.visitor();
-    next.page("/tickets").await.is_page("Line");
+    next.page("/tickets").await.is_page("line");
     let got = visitor.page("/done").await;
     assert_eq!((got.text.as_str(), got.header("anteroom-session")), ("goodbye", None));
     assert!(visitor.cookies.is_empty(), "{:?}", visitor.cookies);
     assert_eq!(next.enter(&house, "/tickets").await.status, 303);
     next.page("/tickets").await.of_the_shop();
     let mut stale = stale;
-    stale.page("/tickets").await.is_page("Line");
+    stale.page("/tickets").await.is_page("line");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,16 +115,17 @@ async fn bypasses_go_through_and_the_most_specific_room_guards() {
     let mut visitor = house.visitor();
     visitor.asset("/assets/app.css").await.of_the_shop();
     visitor.ask("OPTIONS", "/tickets", &[], None).await.of_the_shop();
-    visitor.page("/tickets").await.is_page("Line");
-    visitor.page("/vip/box").await.is_page("Line");
+    visitor.page("/tickets").await.is_page("line");
+    visitor.page("/vip/box").await.is_page("line");
     let names: Vec<&String> = visitor.cookies.keys().collect();
     assert_eq!(names, ["__Host-anteroom-wait-sale", "__Host-anteroom-wait-vip"]);
     let mut fan = house.visitor().at("fan.example");
-    assert_eq!(fan.page("/tickets").await.is_page("Closed").status, 503);
+    fan.page("/tickets").await.is_page("closed");
+    fan.data("/tickets").await.refused("ROOM_FULL");
     house.api.put("sale", json!({"gate": {"hosts": ["shop.example"]}})).await;
     house.api.put("vip", json!({"gate": {"hosts": ["shop.example"]}})).await;
     house.visitor().at("else.example").data("/tickets").await.refused("NOT_FOUND");
-    house.visitor().at("shop.example").page("/tickets").await.is_page("Line");
+    house.visitor().at("shop.example").page("/tickets").await.is_page("line");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -150,14 +169,14 @@ async fn a_reset_puts_everybody_out_and_a_turn_of_another_room_lets_nobody_in() 
     house.api.put("gala", json!({"mode": "hold", "gate": {"paths": ["/gala/*"]}})).await;
     let mut visitor = house.visitor();
     visitor.page("/tickets").await.of_the_shop();
-    visitor.page("/gala/1").await.is_page("Line");
+    visitor.page("/gala/1").await.is_page("line");
     let session = visitor.token("session").unwrap().clone();
     visitor.cookies.insert("__Host-anteroom-session-gala".into(), session);
-    visitor.page("/gala/1").await.is_page("Line");
+    visitor.page("/gala/1").await.is_page("line");
     house.api.put("sale", json!({"mode": "hold"})).await;
     visitor.page("/tickets").await.of_the_shop();
     house.api.send(house.api.admin("POST", "/rooms/sale/reset")).await.ok(200);
-    visitor.page("/tickets").await.is_page("Line");
+    visitor.page("/tickets").await.is_page("line");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -180,4 +199,28 @@ async fn the_rate_limit_counts_joins_and_not_the_pictures_of_a_page() {
         }
     }
     assert!(limited >= 12, "{limited} of 20 newcomers were refused");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_known_has_one_place_with_and_without_cookies() {
+    let issuer = crate::support::issuer::Issuer::start().await;
+    let house = House::native(crate::support::Store::Embedded, &issuer.variables()).await;
+    house.api.put("sale", held()).await;
+    let bearer = |user: &str| format!("Bearer {}", issuer.token(user));
+    let (ann, bob) = (bearer("ann"), bearer("bob"));
+    let mut program = house.visitor().without_cookies();
+    let mut place = async |bearer: &str| {
+        let headers = [("accept", "application/json"), ("authorization", bearer)];
+        program.ask("GET", "/x", &headers, None).await.refused("NOT_READY")["position"].clone()
+    };
+    assert_eq!((place(&ann).await, place(&ann).await), (json!(1), json!(1)));
+    assert_eq!((place(&bob).await, place(&ann).await), (json!(2), json!(1)));
+    // A person in a browser shows no such token, and goes in all the same.
+    let mut visitor = house.visitor();
+    visitor.page("/").await.is_page("line");
+    house.api.put("sale", json!({"mode": "line"})).await;
+    let waiting = visitor.token("wait").unwrap().clone();
+    house.api.ready(&waiting).await;
+    assert_eq!(visitor.post("enter", "/", None).await.status, 303);
+    visitor.page("/").await.of_the_shop();
 }

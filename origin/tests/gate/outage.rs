@@ -12,7 +12,7 @@ async fn without_the_store_people_go_on_waiting_and_go_on_being_inside() {
     inside.page("/").await.of_the_shop();
     house.api.put("sale", json!({"mode": "hold", "session_sec": 5})).await;
     let mut waiting = house.visitor();
-    waiting.page("/").await.is_page("Line");
+    waiting.page("/").await.is_page("line");
     house.site.redis.as_mut().unwrap().kill();
     eventually("it is noticed", async || {
         let reply = house.api.try_send(house.api.request("GET", "/readyz")).await?;
@@ -21,7 +21,7 @@ async fn without_the_store_people_go_on_waiting_and_go_on_being_inside() {
     .await;
     for _ in 0..5 {
         inside.page("/").await.of_the_shop();
-        assert_eq!(waiting.page("/").await.is_page("Line").status, 200);
+        assert_eq!(waiting.page("/").await.is_page("line").status, 200);
         waiting.data("/").await.refused("NOT_READY");
     }
     eventually("what is shown is said to be old", async || {
@@ -29,11 +29,11 @@ async fn without_the_store_people_go_on_waiting_and_go_on_being_inside() {
     })
     .await;
     let newcomer = house.visitor().page("/").await;
-    assert_eq!(newcomer.is_page("Held").header("retry-after"), Some("5"));
+    assert_eq!(newcomer.is_page("held").header("retry-after"), Some("5"));
     let pressed = waiting.post("enter", "/", None).await;
     assert_eq!((pressed.status, pressed.header("location")), (303, Some("/")));
     let left = waiting.post("leave", "/", None).await;
-    assert_eq!(left.is_page("Held").cookies().len(), 0, "what was not done is not said to be");
+    assert_eq!(left.is_page("held").cookies().len(), 0, "what was not done is not said to be");
     house.site.redis.as_mut().unwrap().restart();
     house.api.is_ready().await;
     house.api.put("sale", json!({"mode": "line"})).await;
@@ -69,7 +69,11 @@ async fn before_the_rooms_are_known_nothing_passes() {
         .request("GET", "/")
         .headers(BROWSER.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect());
     let got = request.send().await.unwrap();
-    assert_eq!((got.status().as_u16(), shop.requests()), (503, 0), "a gate that knows no rooms yet guards all of them");
+    assert_eq!(
+        (got.headers()["anteroom-scene"].to_str().unwrap(), shop.requests()),
+        ("held", 0),
+        "a gate that knows no rooms yet guards all of them"
+    );
     redis.restart();
     origin.is_ready().await;
     assert_eq!(origin.request("GET", "/").send().await.unwrap().status(), 200);

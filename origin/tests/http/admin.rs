@@ -8,6 +8,7 @@ on_both_stores!(
     only_the_operator_may_use_it,
     without_an_admin_token_there_is_no_admin_api,
     a_room_is_made_changed_listed_and_deleted,
+    a_page_that_could_not_be_shown_is_refused_by_its_field,
     nothing_is_kept_of_a_deleted_room,
     stats_have_every_field_of_the_contract,
     a_sweep_drops_who_has_been_silent_and_nobody_else,
@@ -105,6 +106,20 @@ async fn a_room_is_made_changed_listed_and_deleted(store: Store) {
     site.send(site.admin("DELETE", "/rooms/copy")).await.ok(200);
     site.send(site.admin("GET", "/rooms/copy")).await.refused("EVENT_NOT_FOUND");
     assert_eq!(site.send(site.admin("GET", "/rooms")).await.ok(200)["rooms"].as_array().unwrap().len(), 1);
+}
+
+async fn a_page_that_could_not_be_shown_is_refused_by_its_field(store: Store) {
+    let site = store.start(&[]).await;
+    for (page, field) in [
+        (json!({"languages": ["tlh"]}), "page.languages[0]"),
+        (json!({"theme": {"accent": "red;}"}}), "page.theme"),
+        (json!({"template": "{% if"}), "page.template"),
+    ] {
+        let reply = site.send(site.admin("PUT", "/rooms/sale").json(&json!({"page": page}))).await;
+        let message = reply.refused("INVALID_REQUEST")["message"].as_str().unwrap().to_owned();
+        assert!(message.contains(field), "{field}: {message}");
+    }
+    site.send(site.admin("GET", "/rooms/sale")).await.refused("EVENT_NOT_FOUND");
 }
 
 async fn nothing_is_kept_of_a_deleted_room(store: Store) {

@@ -38,10 +38,14 @@ impl Drop for Nginx {
 
 impl Nginx {
     fn start(listen: &str, anteroom: &str, site: &str) -> Self {
+        Self::start_with(TEMPLATE, listen, anteroom, site)
+    }
+
+    fn start_with(template: &str, listen: &str, anteroom: &str, site: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name).display().to_string();
         let host = |url: &str| url.trim_start_matches("http://").to_owned();
-        let config = TEMPLATE
+        let config = template
             .replace("${LISTEN}", listen)
             .replace("${ANTEROOM}", &host(anteroom))
             .replace("${SITE}", &host(site));
@@ -56,7 +60,9 @@ impl Nginx {
             .args(["-g", &format!("daemon off; pid {};", at("nginx.pid"))])
             .stdin(Stdio::null())
             .spawn()
-            .expect("nginx is needed for this test: install it with `apt-get install nginx`, or run `cargo xtask test`");
+            .expect(
+                "nginx is needed for this test: install it with `apt-get install nginx`, or run `cargo xtask test`",
+            );
         Self { child, _folder: folder }
     }
 }
@@ -83,13 +89,13 @@ async fn a_visitor_waits_in_place_goes_in_and_is_done() {
     assert_eq!(house.shop.requests(), 1);
     let page = visitor.page("/tickets?a=b&c=d").await;
     assert_eq!((page.status, page.header("location")), (200, None), "in place");
-    page.is_page("Line");
-    assert!(page.text.contains("/tickets?a=b&amp;c=d"), "{}", page.text);
-    visitor.page("/tickets?a=b&c=d").await.is_page("Line");
+    page.is_page("line");
+    assert!(page.text.contains(r#""to":"/tickets?a=b\u0026c=d""#), "{}", page.text);
+    visitor.page("/tickets?a=b&c=d").await.is_page("line");
     assert_eq!(house.api.stats("sale").await["issued"], 1, "a place is kept");
     assert_eq!(house.visitor().asset("/logo.png").await.refused("NOT_READY")["status"], json!(null));
     let posted = visitor.ask("POST", "/tickets", &BROWSER, Some("a=b")).await;
-    posted.is_page("Line");
+    posted.is_page("line");
     assert_eq!(house.shop.requests(), 1, "the site is not asked");
     house.api.put("sale", json!({"mode": "line"})).await;
     let entered = visitor.enter(&house, "/tickets?a=b&c=d").await;
@@ -103,7 +109,7 @@ async fn a_visitor_waits_in_place_goes_in_and_is_done() {
     house.api.put("sale", json!({"mode": "hold"})).await;
     eventually("the session is over", async || {
         let got = visitor.page("/tickets").await;
-        got.header("x-shop").is_none().then(|| got.is_page("Line").status)
+        got.header("x-shop").is_none().then(|| got.is_page("line").status)
     })
     .await;
 }
@@ -141,18 +147,23 @@ async fn nothing_a_visitor_says_of_the_request_gets_past_the_gate() {
         assert!(got.waits().status >= 400, "{path}: {got:?}");
     }
     for target in ["/assets/../tickets", "/assets/%2e%2e/tickets", "//tickets", "/assets/..%2ftickets"] {
-        let answer = house.raw(format!("GET {target} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").as_bytes()).await;
+        let answer =
+            house.raw(format!("GET {target} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").as_bytes()).await;
         assert!(!answer.contains("\"target\":\"/tickets\""), "{target}: {answer}");
     }
     assert_eq!(house.api.stats("sale").await["issued"], 0);
     let mut program = house.visitor().without_cookies();
     let told = program.data("/api/orders").await;
-    assert_eq!((told.status, told.refused("NOT_READY")["position"].as_u64()), (403, Some(1)), "a program is told its place");
+    assert_eq!(
+        (told.status, told.refused("NOT_READY")["position"].as_u64()),
+        (403, Some(1)),
+        "a program is told its place"
+    );
     let mut blocked = house.visitor().without_cookies();
     house.api.put("sale", held()).await;
     let token = blocked.page("/tickets").await.by_hand().unwrap();
     let again = blocked.page(&format!("/tickets?anteroom_token={token}")).await;
-    assert_eq!(again.is_page("Line").by_hand(), Some(token), "with cookies blocked the place is carried by hand");
+    assert_eq!(again.is_page("line").by_hand(), Some(token), "with cookies blocked the place is carried by hand");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -163,7 +174,9 @@ async fn another_protocol_passes_once_inside() {
     visitor.page("/").await;
     let cookie = format!("__Host-anteroom-session-sale={}", visitor.token("session").unwrap());
     let mut stream = house.connect().await;
-    let head = format!("GET /echo HTTP/1.1\r\nhost: a\r\nupgrade: websocket\r\nconnection: upgrade\r\ncookie: {cookie}\r\n\r\n");
+    let head = format!(
+        "GET /echo HTTP/1.1\r\nhost: a\r\nupgrade: websocket\r\nconnection: upgrade\r\ncookie: {cookie}\r\n\r\n"
+    );
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     while !answer.ends_with(b"\r\n\r\n") {
@@ -174,4 +187,34 @@ async fn another_protocol_passes_once_inside() {
     let mut back = [0; 5];
     stream.read_exact(&mut back).await.unwrap();
     assert_eq!(&back, b"hello");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_over_https_is_asked_if_its_authority_is_trusted_and_not_otherwise() {
+    let shop = Shop::open().await;
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let rcgen::CertifiedKey { cert, signing_key } =
+        rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(at("cert.pem"), cert.pem()).unwrap();
+    std::fs::write(at("key.pem"), signing_key.serialize_pem()).unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let listen = format!("{port} ssl; ssl_certificate {}; ssl_certificate_key {}", at("cert.pem"), at("key.pem"));
+    // Every request is an asset to it: it only adds TLS.
+    let _nginx =
+        Nginx::start_with(&TEMPLATE.replace("location /assets/", "location ~ ^"), &listen, "127.0.0.1:1", &shop.url());
+    eventually("nginx listens", async || tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok()).await;
+    let (url, authority) = (format!("https://localhost:{port}"), at("cert.pem"));
+    let trusting = [("ANTEROOM_UPSTREAM", url.as_str()), ("ANTEROOM_UPSTREAM_CA_FILE", authority.as_str())];
+    let site = Store::Embedded.start(&trusting).await;
+    let reply = site.request("GET", "/x").header("host", "shop.example").send().await.unwrap();
+    assert_eq!((reply.status().as_u16(), reply.headers()["x-shop"].to_str().unwrap()), (200, "open"));
+    assert!(
+        reply.text().await.unwrap().contains(r#""host":["shop.example"]"#),
+        "the name of the site, not of the connection"
+    );
+    let wary = Store::Embedded.start(&trusting[..1]).await;
+    let reply = wary.send(wary.request("GET", "/x")).await;
+    assert_eq!(reply.status, 502);
+    assert_eq!(shop.requests(), 1);
 }
