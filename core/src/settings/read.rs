@@ -25,7 +25,15 @@ impl Problem {
     pub(crate) fn new(field: &str, what: impl Into<String>) -> Self {
         Self { field: field.into(), what: what.into() }
     }
+
+    /// Whether the field is none that is known here.
+    pub(super) fn is_of_unknown_name(&self) -> bool {
+        self.what == UNKNOWN
+    }
 }
+
+/// What is wrong with a field of an unknown name.
+const UNKNOWN: &str = "is not a setting";
 
 impl Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -306,7 +314,7 @@ impl Fields {
         let Fields { prefix, left, mut problems } = self;
         problems.extend(left.keys().map(|name| {
             let shown: String = name.chars().take(60).collect();
-            Problem::new(&format!("{prefix}{shown}"), "is not a setting")
+            Problem::new(&format!("{prefix}{shown}"), UNKNOWN)
         }));
         problems
     }

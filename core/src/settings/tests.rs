@@ -122,6 +122,16 @@ proptest! {
 }
 
 #[test]
+fn what_a_newer_origin_has_added_does_not_make_its_rooms_unreadable() {
+    let mut written = Settings::default().to_json();
+    written["new"] = json!(1);
+    written["gate"]["newer"] = json!([2]);
+    assert_eq!(Settings::of_origin(&written), Ok(Settings::default()));
+    written["mode"] = json!("newest");
+    assert_eq!(Settings::of_origin(&written).unwrap_err().len(), 1, "what is known must be understood");
+}
+
+#[test]
 fn times_are_read_and_written_in_rfc_3339() {
     for (text, ms, written) in [
         ("1970-01-01T00:00:00Z", 0, "1970-01-01T00:00:00Z"),

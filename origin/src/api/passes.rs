@@ -3,9 +3,9 @@
 use super::{App, personal};
 use crate::error::ApiError;
 use crate::http::content::JsonBody;
-use crate::pass::PassClaims;
 use anteroom_core::code::ErrorCode;
 use anteroom_core::settings::rfc3339;
+use anteroom_core::token::PassClaims;
 use anteroom_core::units::{EventId, Generation, Millis, Slot};
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
