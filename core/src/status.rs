@@ -122,7 +122,7 @@ pub fn reply<'a>(
 }
 
 /// What a board says to the holder of a token.
-#[expect(clippy::large_enum_variant, reason = "used up where it is made: a box would cost every poll an allocation")]
+#[allow(clippy::large_enum_variant, reason = "used up where it is made: a box would cost every poll an allocation")]
 #[derive(Clone, Debug)]
 pub enum FromBoard<'a> {
     /// This.

@@ -1,10 +1,6 @@
-//! The boards that this isolate holds: which to serve, which to fetch, and when to wait for a fetch.
-//!
-//! A board is asked for at most once in [`FRESH_MS`] per event, with one fetch in flight, however many people poll.
-//! Nobody waits for a fetch while a usable board is there. A fetch belongs to the request that started it and may die
-//! with it, so that the right to fetch is a lease of [`LEASE_MS`]: a fetch that never returns holds nobody up for
-//! longer.
+//! The boards that this isolate holds, one lease each.
 
+use crate::lease::{Ages, Lease, Plan};
 use anteroom_core::board::{self, Board as PublicBoard};
 use anteroom_core::poll::Hearing;
 use anteroom_core::settings::rfc3339;
@@ -13,13 +9,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 
-/// Least time between two fetches of a board, milliseconds.
-pub const FRESH_MS: u64 = 1_000;
 /// Up to this age in milliseconds a board is served while the next one is fetched; beyond it the next one is waited
 /// for. A board whose room time has stood still for as long is stale.
 pub const USABLE_MS: u64 = 5_000;
-/// After this a fetch that has not returned counts as failed, milliseconds.
-pub const LEASE_MS: u64 = 3_000;
+const AGES: Ages = Ages { fresh_ms: 1_000, usable_ms: USABLE_MS };
 /// Most events held. Anybody can ask for boards of events that do not exist.
 pub const EVENTS_MAX: usize = 1_024;
 
@@ -96,19 +89,6 @@ impl fmt::Display for BadBoard {
     }
 }
 
-/// What to do for a request that needs the board of an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Plan {
-    /// Answer with what [`Boards::look`] finds.
-    Serve,
-    /// Answer with what is found, and fetch the next one meanwhile.
-    ServeAndFetch,
-    /// Fetch it, then answer.
-    Fetch,
-    /// Another request is fetching it: ask again in a moment.
-    Wait,
-}
-
 /// What came of a fetch.
 #[derive(Debug)]
 pub enum Fetched {
@@ -143,11 +123,7 @@ pub enum Held {
 #[derive(Default)]
 struct Room {
     known: Known,
-    /// When the origin last answered.
-    answered_at: Option<Millis>,
-    asked_at: Option<Millis>,
-    in_flight: bool,
-    failed: bool,
+    lease: Lease,
     hearing: Hearing,
 }
 
@@ -178,31 +154,13 @@ impl Boards {
     /// What to do for a request at `now`. After [`Plan::Fetch`] and [`Plan::ServeAndFetch`] the caller must fetch and
     /// [`Boards::settle`].
     pub fn plan(&mut self, event: &EventId, now: Millis) -> Plan {
-        let room = self.room(event);
-        let since = |at: Option<Millis>| at.map_or(u64::MAX, |at| now.since(at));
-        let (age, asked) = (since(room.answered_at), since(room.asked_at));
-        if age < FRESH_MS {
-            return Plan::Serve;
-        }
-        let busy = room.in_flight && asked < LEASE_MS;
-        // While the origin is known to be away, an old board is as good as it gets.
-        let away = room.failed || room.in_flight && !busy;
-        let usable = room.answered_at.is_some() && (age < USABLE_MS || away);
-        if !busy && asked >= FRESH_MS {
-            (room.asked_at, room.in_flight) = (Some(now), true);
-            return if usable { Plan::ServeAndFetch } else { Plan::Fetch };
-        }
-        if usable || !busy { Plan::Serve } else { Plan::Wait }
+        self.room(event).lease.plan(AGES, now)
     }
 
     /// Takes in what came of a fetch. A board older than the one held is not taken, unless that one is stale.
     pub fn settle(&mut self, event: &EventId, fetched: Fetched, now: Millis) {
         let room = self.room(event);
-        room.in_flight = false;
-        room.failed = matches!(fetched, Fetched::Failed);
-        if !room.failed {
-            room.answered_at = Some(now);
-        }
+        room.lease.settle(!matches!(fetched, Fetched::Failed), now);
         match (fetched, &room.known) {
             (Fetched::Failed | Fetched::Unchanged, _) => {}
             (Fetched::NoEvent, _) => room.known = Known::NoEvent,
@@ -210,6 +168,15 @@ impl Boards {
                 if new.public.as_of == board.public.as_of && new.public.generation == board.public.generation
                     || new.is_older_than(board) && now.since(*moved_at) <= USABLE_MS => {}
             (Fetched::Board(new), _) => room.known = Known::Board { board: Rc::new(*new), moved_at: now },
+        }
+    }
+
+    /// Takes in a board that a cache kept, if none is held.
+    pub fn recall(&mut self, event: &EventId, board: Board, kept_at: Millis) {
+        let room = self.room(event);
+        if matches!(room.known, Known::Nothing) {
+            room.lease.recall(kept_at);
+            room.known = Known::Board { board: Rc::new(board), moved_at: kept_at };
         }
     }
 
@@ -222,9 +189,24 @@ impl Boards {
             Known::Board { board, moved_at } => Held::Board {
                 board: board.clone(),
                 stale: now.since(*moved_at) > USABLE_MS,
-                age_ms: room.answered_at.map_or(0, |at| now.since(at)),
+                age_ms: room.lease.age_ms(now).unwrap_or(0),
             },
         }
+    }
+
+    /// For how long the room's origin has been away, or has been seen with its room time standing still; 0 while all is well,
+    /// milliseconds.
+    pub fn away_ms(&self, event: &EventId, now: Millis) -> u64 {
+        let Some(room) = self.rooms.get(event) else { return 0 };
+        let still_ms = match &room.known {
+            Known::Board { moved_at, .. } => {
+                // A board that nobody has asked about for a while stands still because of that.
+                let seen_ms = now.since(*moved_at).saturating_sub(room.lease.age_ms(now).unwrap_or(u64::MAX));
+                (seen_ms > USABLE_MS).then(|| now.since(*moved_at))
+            }
+            _ => None,
+        };
+        room.lease.away_ms(now).max(still_ms.unwrap_or(0))
     }
 
     /// Whether the poll of a holder must be passed on as a heartbeat, and notes that it was.
@@ -240,7 +222,7 @@ impl Boards {
     /// The room of an event; when there are too many, in place of one without a board that was longest not asked for.
     fn room(&mut self, event: &EventId) -> &mut Room {
         if self.rooms.len() >= EVENTS_MAX && !self.rooms.contains_key(event) {
-            let least = |room: &Room| (matches!(room.known, Known::Board { .. }), room.asked_at);
+            let least = |room: &Room| (matches!(room.known, Known::Board { .. }), room.lease.asked_at());
             let victim = self.rooms.iter().min_by_key(|(_, room)| least(room)).map(|(event, _)| event.clone());
             victim.map(|victim| self.rooms.remove(&victim));
         }
@@ -337,34 +319,11 @@ pub(crate) mod tests {
                     fetches.push(ms);
                     boards.settle(&sale(), board_as_of(now), now);
                 }
-                Plan::Serve => assert!(held(&boards, now).2 < FRESH_MS),
+                Plan::Serve => assert!(held(&boards, now).2 < AGES.fresh_ms),
                 Plan::Wait => panic!("nothing to wait for"),
             }
         }
         assert_eq!(fetches, (0..10).map(|second| second * 1_000).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn one_fetch_is_in_flight_and_only_those_without_a_usable_board_wait_for_it() {
-        let mut boards = Boards::new();
-        assert_eq!(boards.plan(&sale(), NOW), Plan::Fetch);
-        assert_eq!(boards.plan(&sale(), NOW.plus(1)), Plan::Wait);
-        boards.settle(&sale(), board_as_of(NOW), NOW.plus(50));
-        assert_eq!(boards.plan(&sale(), NOW.plus(51)), Plan::Serve);
-        assert_eq!(boards.plan(&sale(), NOW.plus(1_050)), Plan::ServeAndFetch);
-        assert_eq!(boards.plan(&sale(), NOW.plus(3_000)), Plan::Serve);
-        boards.settle(&sale(), board_as_of(NOW.plus(3_000)), NOW.plus(3_000));
-        // Nobody asked for a minute: the old board is not good enough any more.
-        assert_eq!(boards.plan(&sale(), NOW.plus(63_000)), Plan::Fetch);
-        assert_eq!(boards.plan(&sale(), NOW.plus(63_001)), Plan::Wait);
-    }
-
-    #[test]
-    fn a_fetch_that_dies_with_its_request_holds_nobody_up_for_longer_than_the_lease() {
-        let mut boards = Boards::new();
-        assert_eq!(boards.plan(&sale(), NOW), Plan::Fetch);
-        assert_eq!(boards.plan(&sale(), NOW.plus(LEASE_MS - 1)), Plan::Wait);
-        assert_eq!(boards.plan(&sale(), NOW.plus(LEASE_MS)), Plan::Fetch);
     }
 
     #[test]
@@ -378,11 +337,26 @@ pub(crate) mod tests {
             assert_eq!(boards.plan(&sale(), now), Plan::Serve);
             boards.settle(&sale(), Fetched::Failed, now);
             assert_eq!(held(&boards, now), (NOW, second > 5, second * 1_000));
+            assert_eq!(boards.away_ms(&sale(), now), (second - 1) * 1_000);
         }
         let back = NOW.plus(121_000);
         boards.plan(&sale(), back);
         boards.settle(&sale(), board_as_of(back), back);
         assert_eq!(held(&boards, back), (back, false, 0));
+        assert_eq!(boards.away_ms(&sale(), back), 0);
+    }
+
+    #[test]
+    fn a_board_of_a_cache_serves_until_the_origin_has_answered() {
+        let mut boards = Boards::new();
+        boards.recall(&sale(), board(&line()), NOW.minus(60_000));
+        assert_eq!(held(&boards, NOW), (NOW, true, 60_000));
+        assert_eq!(boards.plan(&sale(), NOW), Plan::Fetch, "too old to be shown while the origin may answer");
+        boards.settle(&sale(), Fetched::Failed, NOW.plus(10));
+        assert_eq!(boards.plan(&sale(), NOW.plus(10)), Plan::Serve);
+        boards.settle(&sale(), board_as_of(NOW.plus(1_000)), NOW.plus(1_000));
+        boards.recall(&sale(), board(&line()), NOW);
+        assert_eq!(held(&boards, NOW.plus(1_000)), (NOW.plus(1_000), false, 0));
     }
 
     #[test]
@@ -392,7 +366,7 @@ pub(crate) mod tests {
         boards.settle(&sale(), Fetched::Failed, NOW);
         assert_eq!(boards.plan(&sale(), NOW.plus(1)), Plan::Serve);
         assert!(matches!(boards.look(&sale(), NOW.plus(1)), Held::Nothing));
-        assert_eq!(boards.plan(&sale(), NOW.plus(FRESH_MS)), Plan::Fetch);
+        assert_eq!(boards.plan(&sale(), NOW.plus(AGES.fresh_ms)), Plan::Fetch);
     }
 
     #[test]
@@ -403,7 +377,11 @@ pub(crate) mod tests {
             boards.plan(&sale(), now);
             boards.settle(&sale(), if second % 2 == 0 { board_as_of(NOW) } else { Fetched::Unchanged }, now);
             assert_eq!(held(&boards, now), (NOW, second > 5, 0));
+            assert_eq!(boards.away_ms(&sale(), now), if second > 5 { second * 1_000 } else { 0 });
         }
+        assert_eq!(boards.away_ms(&sale(), NOW.plus(600_000)), 600_000);
+        boards.settle(&sale(), board_as_of(NOW.plus(600_000)), NOW.plus(600_000));
+        assert_eq!(boards.away_ms(&sale(), NOW.plus(900_000)), 0, "nobody asked");
     }
 
     #[test]

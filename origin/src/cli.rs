@@ -7,6 +7,7 @@ use crate::config::{Config, Variables};
 use crate::demo::DemoOptions;
 use clap::{Args, Parser, Subcommand};
 use std::future::Future;
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -21,10 +22,10 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show the whole thing at work: embedded store, a demo room, a page to join it. Needs nothing installed
+    /// Show the whole thing at work: embedded store, a demo room, the gate in front of a small shop. Needs nothing installed
     Demo(DemoArgs),
     /// Run the server
-    Serve(ConfigArgs),
+    Serve(ServeArgs),
     /// Create, list, change and steer rooms of a running server
     Rooms(rooms::RoomsArgs),
     /// Mint keys and secrets, look into tokens
@@ -39,6 +40,15 @@ struct ConfigArgs {
 }
 
 #[derive(Debug, Args)]
+struct ServeArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// The site to stand in front of, such as http://127.0.0.1:3000; the same as ANTEROOM_UPSTREAM
+    #[arg(long, value_name = "URL", env = "ANTEROOM_UPSTREAM")]
+    upstream: Option<String>,
+}
+
+#[derive(Debug, Args)]
 struct DemoArgs {
     #[command(flatten)]
     config: ConfigArgs,
@@ -48,6 +58,9 @@ struct DemoArgs {
     /// No simulated people: the first one to come is let in at once
     #[arg(long, conflicts_with = "people")]
     no_crowd: bool,
+    /// Where the shop behind the gate listens; port 0 = any free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    shop: SocketAddr,
 }
 
 /// Why a command failed, in words for the person who gave it.
@@ -67,10 +80,11 @@ pub fn main() -> ExitCode {
     let out = &mut std::io::stdout();
     let result = match cli.command {
         Command::Demo(args) => {
-            let options = DemoOptions { people: NonZeroU32::new(if args.no_crowd { 0 } else { args.people }) };
-            start(&args.config, Config::demo, |config, traced| crate::demo(config, traced, options))
+            let people = NonZeroU32::new(if args.no_crowd { 0 } else { args.people });
+            let options = DemoOptions { people, shop: args.shop };
+            start(&args.config, None, Config::demo, |config, traced| crate::demo(config, traced, options))
         }
-        Command::Serve(args) => start(&args, Config::load, crate::serve),
+        Command::Serve(args) => start(&args.config, args.upstream, Config::load, crate::serve),
         Command::Rooms(args) => block_on(rooms::run(args, out)),
         Command::Token(args) => token::run(args, out),
     };
@@ -85,13 +99,20 @@ pub fn main() -> ExitCode {
 
 type Load = fn(Option<&std::path::Path>, &Variables) -> Result<Config, crate::config::Problems>;
 
-fn start<F>(args: &ConfigArgs, load: Load, run: impl FnOnce(Config, bool) -> F) -> Result<(), Failure>
+fn start<F>(
+    args: &ConfigArgs,
+    upstream: Option<String>,
+    load: Load,
+    run: impl FnOnce(Config, bool) -> F,
+) -> Result<(), Failure>
 where
     F: Future<Output = Result<(), crate::server::ServeError>>,
 {
     // Names and values that are not UTF-8 are no settings of ours.
     let variables = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
-    let config = load(args.config.as_deref(), &variables.collect()).map_err(Failure::of)?;
+    let mut variables: Variables = variables.collect();
+    variables.extend(upstream.map(|upstream| ("ANTEROOM_UPSTREAM".to_owned(), upstream)));
+    let config = load(args.config.as_deref(), &variables).map_err(Failure::of)?;
     let telemetry = crate::telemetry::start(&config.server.log).map_err(Failure::of)?;
     for warning in config.warnings() {
         tracing::warn!("{warning}");

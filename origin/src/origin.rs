@@ -116,8 +116,8 @@ impl Origin {
         Self { traced, ..self }
     }
 
-    /// All routes, those of `more` included, behind the one layer.
-    pub fn router(&self, more: Router) -> Router {
+    /// All routes, behind the one layer.
+    pub fn router(&self) -> Router {
         let metrics = self.app.metrics.clone();
         let plumbing = Plumbing::new(metrics.clone()).traced(self.traced);
         let limited = match &self.limit {
@@ -132,14 +132,13 @@ impl Origin {
         let rest = self.gate.site().unwrap_or_else(|| Router::new().fallback(async || ApiError::not_found()));
         let open = open.merge(rest.layer(plumbing.named(if self.gate.has_site() { "site" } else { "unmatched" })));
         let allowed: Arc<[String]> = self.app.cors_origins.as_slice().into();
-        let public = health::with_method_fallback(api::public(self.app.clone())).layer(limited.clone());
+        let public = health::with_method_fallback(api::public(self.app.clone())).layer(limited);
         let public = match allowed.is_empty() {
             // A status poll has no time to spend on what nobody has asked for.
             true => public,
             false => public.layer(axum::middleware::from_fn_with_state(allowed, cors::let_in)),
         };
-        let more = health::with_method_fallback(more).layer(limited);
-        public.merge(more).merge(open)
+        public.merge(open)
     }
 
     /// Ends the tasks and puts away what is in memory. Call it when no request is in flight any more.

@@ -47,8 +47,7 @@ pub enum Stop {
 pub async fn serve(config: Config, traced: bool) -> Result<(), ServeError> {
     let listener = listen(config.server.listen).await?;
     let origin = Origin::start(&config)?.traced(traced);
-    let stopped =
-        run(listener, origin.router(Router::new()), signalled(), origin.draining.clone(), config.server.drain).await;
+    let stopped = run(listener, origin.router(), signalled(), origin.draining.clone(), config.server.drain).await;
     origin.finish().await;
     Ok(stopped?)
 }

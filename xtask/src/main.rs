@@ -1,4 +1,4 @@
-//! Chores of the workspace: `cargo xtask test`, `cargo xtask crowd`, `cargo xtask bench`.
+//! Chores of the workspace: `cargo xtask test`, `cargo xtask demo`, `cargo xtask crowd`, `cargo xtask bench`.
 //!
 //! Kept small and quick to compile, because it is the first thing that is built on a new machine: it runs cargo and the tools of
 //! `bench/`, and does nothing itself that they can do.
@@ -6,6 +6,7 @@
 mod browser;
 mod built;
 mod command;
+mod demo;
 mod steps;
 mod suite;
 mod tools;
@@ -27,6 +28,8 @@ struct Arguments {
 enum Chore {
     /// Install what the tests need, then check and test everything.
     Test(suite::Options),
+    /// Show the demonstration; with `--edge` behind the worker on workerd.
+    Demo(demo::Options),
     /// Run a crowd against a server started for it (embedded, or `--redis`), or against `--url`.
     #[command(disable_help_flag = true)]
     Crowd {
@@ -46,6 +49,7 @@ enum Chore {
 fn main() -> ExitCode {
     let result = match Arguments::parse().chore {
         Chore::Test(options) => suite::run(&options),
+        Chore::Demo(options) => demo::run(&options),
         Chore::Crowd { options } => crowd(&options),
         Chore::Bench { options } => bench(&options),
     };

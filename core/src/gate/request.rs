@@ -34,7 +34,7 @@ pub struct Facts<'a> {
     pub fetch_site: Option<&'a str>,
     /// `Sec-Purpose`, `Purpose` or `X-Moz`: a page that is loaded in advance.
     pub purpose: Option<&'a str>,
-    /// Whether it asks to speak another protocol (`Upgrade`).
+    /// Whether it asks to open a websocket (`Upgrade`): the one protocol that is switched to.
     pub upgrade: bool,
 }
 
@@ -99,7 +99,9 @@ impl<'a> Facts<'a> {
             "sec-fetch-dest" => first(&mut self.fetch_dest),
             "sec-fetch-site" => first(&mut self.fetch_site),
             "sec-purpose" | "purpose" | "x-moz" => first(&mut self.purpose),
-            "upgrade" => self.upgrade = true,
+            // Others go on as plain HTTP, which is what a server may make of them: `h2c` above all would be a way to the site on which
+            // the gate reads nothing.
+            "upgrade" => self.upgrade |= value.trim().eq_ignore_ascii_case("websocket"),
             _ => {}
         }
     }
@@ -216,7 +218,8 @@ mod tests {
             ("GET", &[("accept", "*/*"), ("sec-fetch-dest", "script")], (Reads::Neither, false)),
             ("GET", &[("accept", "image/*,*/*;q=0.8"), ("sec-fetch-dest", "image")], (Reads::Neither, false)),
             ("GET", &[("accept", "text/css,*/*;q=0.1")], (Reads::Data, false)),
-            ("GET", &[("upgrade", "websocket"), ("sec-fetch-mode", "websocket")], (Reads::Neither, false)),
+            ("GET", &[("upgrade", "WebSocket"), ("sec-fetch-mode", "websocket")], (Reads::Neither, false)),
+            ("GET", &[("upgrade", "h2c"), ("accept", "application/json")], (Reads::Data, true)),
         ] {
             assert_eq!(client(method, headers), want, "{method} {headers:?}");
         }

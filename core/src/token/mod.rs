@@ -1,12 +1,16 @@
 //! Tokens that the secrets of a deployment sign: the waiting token, which says who was issued what, and the session token, which
 //! says who is inside until when. Provable by anybody who has the secrets, kept by nobody.
 //!
-//! Both are JWTs signed with HS256. The header is always the same bytes, so anything else (`alg: none`, another algorithm, another
+//! And the form and the claims of a pass ([`pass`]), which a key of its own signs.
+//!
+//! The first two are JWTs signed with HS256. The header is always the same bytes, so anything else (`alg: none`, another algorithm, another
 //! type) is refused before anything is computed; the audience says what a token is for, so that none passes for another.
 
+pub mod pass;
 mod session;
 mod waiting;
 
+pub use pass::PassClaims;
 pub use session::SessionClaims;
 pub use waiting::WaitingClaims;
 

@@ -5,11 +5,14 @@ use crate::secret::Secret;
 use anteroom_core::settings::Settings;
 use std::fmt;
 use std::net::SocketAddr;
+use url::Url;
 
 /// See the module's comment.
 pub struct Greeting<'a> {
     /// Where the server can be reached.
     pub address: SocketAddr,
+    /// Where the shop is that the gate stands in front of.
+    pub shop: &'a Url,
     /// Of the room.
     pub settings: &'a Settings,
     /// The operator's token, if it was made up for this run: one that was configured is never printed.
@@ -20,10 +23,11 @@ pub struct Greeting<'a> {
 
 impl fmt::Display for Greeting<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { address, settings, admin, options } = self;
+        let Self { address, shop, settings, admin, options } = self;
         let token = admin.map_or("$ANTEROOM_ADMIN_TOKEN", Secret::reveal);
         writeln!(f, "\n  Anteroom demo: a waiting room to try. Everything is in memory and gone when it stops.\n")?;
-        writeln!(f, "  Open         http://{address}/")?;
+        writeln!(f, "  Open         http://{address}/     the shop, behind the gate")?;
+        writeln!(f, "  The shop     {shop}     the same without a gate, as the gate sees it")?;
         let (rate, claim) = (settings.admit_per_minute, settings.claim_sec);
         writeln!(f, "  The room     \"{EVENT}\": {rate} people a minute are called, each has {claim} s to go in")?;
         match options.people {

@@ -11,7 +11,7 @@ use axum::http::request::Parts;
 use axum::http::uri::{Authority, PathAndQuery, Scheme};
 use axum::http::{HeaderName, HeaderValue, Request, StatusCode, Uri, Version};
 use axum::response::Response;
-use hyper::body::{Frame, SizeHint};
+use hyper::body::{Body as _, Frame, SizeHint};
 use hyper::upgrade::OnUpgrade;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -20,6 +20,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 use std::borrow::Cow;
+use std::io::ErrorKind;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,7 +28,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 /// How long a connection that nobody uses is kept.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_secs(15);
 /// Most connections that are kept while nobody uses them.
 const IDLE_MAX: usize = 256;
 /// Silence of a connection after which the system asks whether the other end is still there.
@@ -112,14 +113,27 @@ impl Upstream {
             return Err(ErrorCode::BadGateway);
         }
         let visitor = parts.extensions.get::<OnUpgrade>().cloned().filter(|_| facts.upgrade);
-        let (sent, progress) = Sent::new(body);
-        let mut request = Request::new(sent);
-        *request.method_mut() = parts.method.clone();
-        *request.version_mut() = Version::HTTP_11;
-        *request.uri_mut() = self.uri(parts, facts)?;
-        *request.headers_mut() = forward::up(parts, facts, session, peer(parts), addresses, visitor.is_some());
-        request.headers_mut().insert(PASSED_BY, self.id.clone());
-        let mut response = self.answered(self.client.request(request), &progress).await?;
+        let uri = self.uri(parts, facts)?;
+        let mut headers = forward::up(parts, facts, session, peer(parts), addresses, visitor.is_some());
+        headers.insert(PASSED_BY, self.id.clone());
+        let request = |body: Body| {
+            let (sent, progress) = Sent::new(body);
+            let mut request = Request::new(sent);
+            *request.method_mut() = parts.method.clone();
+            *request.version_mut() = Version::HTTP_11;
+            *request.uri_mut() = uri.clone();
+            *request.headers_mut() = headers.clone();
+            (request, progress)
+        };
+        let repeatable = parts.method.is_safe() && body.is_end_stream();
+        let (first, progress) = request(body);
+        let mut answered = self.answered(self.client.request(first), &progress).await;
+        // A site may close a connection at the moment in which it is used again. That is no failure of the site's.
+        if repeatable && matches!(&answered, Err(Failed::HungUp)) {
+            let (again, progress) = request(Body::empty());
+            answered = self.answered(self.client.request(again), &progress).await;
+        }
+        let mut response = answered.map_err(Failed::code)?;
         let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         let ends_session = forward::down(response.headers_mut(), switches);
         match (switches, visitor) {
@@ -135,11 +149,11 @@ impl Upstream {
     }
 
     /// Waits for the head of the answer for as long as something of the request is still on its way, and for a while after that.
-    async fn answered<T, E: std::error::Error>(
+    async fn answered<T, E: std::error::Error + 'static>(
         &self,
         asked: impl Future<Output = Result<T, E>>,
         progress: &Progress,
-    ) -> Result<T, ErrorCode> {
+    ) -> Result<T, Failed> {
         let mut asked = std::pin::pin!(asked);
         loop {
             let left = self.first_byte.saturating_sub(progress.idle());
@@ -147,12 +161,12 @@ impl Upstream {
                 Ok(Ok(response)) => return Ok(response),
                 Ok(Err(error)) => {
                     tracing::warn!(error = %chain(&error), "the site did not answer");
-                    return Err(ErrorCode::BadGateway);
+                    return Err(if hung_up(&error) { Failed::HungUp } else { Failed::Otherwise });
                 }
                 Err(_) if progress.idle() < self.first_byte => {}
                 Err(_) => {
                     tracing::warn!(after_sec = self.first_byte.as_secs(), "the site does not answer in time");
-                    return Err(ErrorCode::GatewayTimeout);
+                    return Err(Failed::TooLate);
                 }
             }
         }
@@ -167,6 +181,43 @@ impl Upstream {
         let uri = Uri::builder().scheme(self.scheme.clone()).authority(self.authority.clone()).path_and_query(target);
         uri.build().map_err(|_| ErrorCode::InvalidRequest)
     }
+}
+
+/// Why there is no answer.
+enum Failed {
+    /// The site closed the connection before it had said anything whole.
+    HungUp,
+    /// It cannot be reached, or what it says is not HTTP.
+    Otherwise,
+    /// It has the request and says nothing.
+    TooLate,
+}
+
+impl Failed {
+    fn code(self) -> ErrorCode {
+        match self {
+            Failed::HungUp | Failed::Otherwise => ErrorCode::BadGateway,
+            Failed::TooLate => ErrorCode::GatewayTimeout,
+        }
+    }
+}
+
+fn hung_up(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error
+            .downcast_ref::<hyper::Error>()
+            .is_some_and(|error| error.is_incomplete_message() || error.is_canceled())
+        {
+            return true;
+        }
+        let io = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        if matches!(io, Some(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted)) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 fn client_config() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, rustls::Error> {

@@ -139,6 +139,46 @@ async fn another_protocol_passes_both_ways_once_inside() {
     assert_eq!(stream.read(&mut [0; 1]).await.unwrap(), 0, "the site hears that it is over, and so do we");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn no_other_protocol_is_a_way_past_the_gate() {
+    let house = House::with(json!({"mode": "passthrough"})).await;
+    for protocol in ["h2c", "HTTP/2.0", "tcp", "websocket, h2c"] {
+        let head = format!(
+            "GET /echo HTTP/1.1\r\nhost: a\r\nupgrade: {protocol}\r\nconnection: upgrade, http2-settings, close\r\n\
+             http2-settings: x\r\n\r\n"
+        );
+        let answer = house.raw(head.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 426"), "{protocol}: {answer}");
+    }
+}
+
+/// A site that closes every connection after one answer, without saying so.
+async fn hasty() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut head = [0; 4_096];
+                let _ = stream.read(&mut head).await;
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+                // The next request meets a connection that is being closed.
+                let _ = stream.read(&mut head).await;
+            });
+        }
+    });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_closes_as_it_is_used_again_costs_no_visitor_an_answer() {
+    let site = Store::Embedded.start(&[("ANTEROOM_UPSTREAM", &hasty().await)]).await;
+    for count in 0..50 {
+        let reply = site.request("GET", "/x").send().await.unwrap();
+        assert_eq!((reply.status().as_u16(), reply.text().await.unwrap()), (200, "ok".into()), "{count}");
+    }
+}
+
 /// A site that says this to everybody, and closes.
 async fn saying(bytes: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -211,7 +251,7 @@ async fn a_gate_in_front_of_itself_does_not_go_round_for_ever() {
     let variables = crate::support::variables(&[("ANTEROOM_UPSTREAM", &format!("http://{address}"))]);
     let config = anteroom_origin::config::Config::load(None, &variables).unwrap();
     let origin = anteroom_origin::origin::Origin::start(&config).unwrap();
-    let app = origin.router(axum::Router::new());
+    let app = origin.router();
     tokio::spawn(async move {
         axum::serve(listener, app.into_make_service_with_connect_info::<std::net::SocketAddr>()).await
     });

@@ -73,6 +73,24 @@ async fn a_session_that_is_used_lasts_and_its_cookie_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_carries_its_session_is_told_when_it_is_extended() {
+    let house = House::with(json!({"burst": 100, "min_wait": [], "session_sec": 4})).await;
+    let mut program = house.visitor().without_cookies();
+    let mut token = program.data("/x").await.header("anteroom-token").unwrap().to_owned();
+    let end = |token: &str| claims_of(token)["exp"].as_u64().unwrap();
+    let first = end(&token);
+    eventually("its token lasts twice as long", async || {
+        let headers = [("accept", "application/json"), ("anteroom-token", token.as_str())];
+        let got = program.ask("GET", "/x", &headers, None).await;
+        got.of_the_shop();
+        token = got.header("anteroom-token").map_or(token.clone(), str::to_owned);
+        (end(&token) >= first + 4).then_some(())
+    })
+    .await;
+    assert_eq!(house.api.stats("sale").await["entered_total"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_site_says_when_a_visitor_is_done() {
     let house = House::with(json!({"capacity": 1, "burst": 100, "min_wait": []})).await;
     let mut visitor = house.visitor();
@@ -181,4 +199,28 @@ async fn the_rate_limit_counts_joins_and_not_the_pictures_of_a_page() {
         }
     }
     assert!(limited >= 12, "{limited} of 20 newcomers were refused");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_known_has_one_place_with_and_without_cookies() {
+    let issuer = crate::support::issuer::Issuer::start().await;
+    let house = House::native(crate::support::Store::Embedded, &issuer.variables()).await;
+    house.api.put("sale", held()).await;
+    let bearer = |user: &str| format!("Bearer {}", issuer.token(user));
+    let (ann, bob) = (bearer("ann"), bearer("bob"));
+    let mut program = house.visitor().without_cookies();
+    let mut place = async |bearer: &str| {
+        let headers = [("accept", "application/json"), ("authorization", bearer)];
+        program.ask("GET", "/x", &headers, None).await.refused("NOT_READY")["position"].clone()
+    };
+    assert_eq!((place(&ann).await, place(&ann).await), (json!(1), json!(1)));
+    assert_eq!((place(&bob).await, place(&ann).await), (json!(2), json!(1)));
+    // A person in a browser shows no such token, and goes in all the same.
+    let mut visitor = house.visitor();
+    visitor.page("/").await.is_page("line");
+    house.api.put("sale", json!({"mode": "line"})).await;
+    let waiting = visitor.token("wait").unwrap().clone();
+    house.api.ready(&waiting).await;
+    assert_eq!(visitor.post("enter", "/", None).await.status, 303);
+    visitor.page("/").await.of_the_shop();
 }

@@ -38,10 +38,14 @@ impl Drop for Nginx {
 
 impl Nginx {
     fn start(listen: &str, anteroom: &str, site: &str) -> Self {
+        Self::start_with(TEMPLATE, listen, anteroom, site)
+    }
+
+    fn start_with(template: &str, listen: &str, anteroom: &str, site: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name).display().to_string();
         let host = |url: &str| url.trim_start_matches("http://").to_owned();
-        let config = TEMPLATE
+        let config = template
             .replace("${LISTEN}", listen)
             .replace("${ANTEROOM}", &host(anteroom))
             .replace("${SITE}", &host(site));
@@ -183,4 +187,34 @@ async fn another_protocol_passes_once_inside() {
     let mut back = [0; 5];
     stream.read_exact(&mut back).await.unwrap();
     assert_eq!(&back, b"hello");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_over_https_is_asked_if_its_authority_is_trusted_and_not_otherwise() {
+    let shop = Shop::open().await;
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let rcgen::CertifiedKey { cert, signing_key } =
+        rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(at("cert.pem"), cert.pem()).unwrap();
+    std::fs::write(at("key.pem"), signing_key.serialize_pem()).unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let listen = format!("{port} ssl; ssl_certificate {}; ssl_certificate_key {}", at("cert.pem"), at("key.pem"));
+    // Every request is an asset to it: it only adds TLS.
+    let _nginx =
+        Nginx::start_with(&TEMPLATE.replace("location /assets/", "location ~ ^"), &listen, "127.0.0.1:1", &shop.url());
+    eventually("nginx listens", async || tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok()).await;
+    let (url, authority) = (format!("https://localhost:{port}"), at("cert.pem"));
+    let trusting = [("ANTEROOM_UPSTREAM", url.as_str()), ("ANTEROOM_UPSTREAM_CA_FILE", authority.as_str())];
+    let site = Store::Embedded.start(&trusting).await;
+    let reply = site.request("GET", "/x").header("host", "shop.example").send().await.unwrap();
+    assert_eq!((reply.status().as_u16(), reply.headers()["x-shop"].to_str().unwrap()), (200, "open"));
+    assert!(
+        reply.text().await.unwrap().contains(r#""host":["shop.example"]"#),
+        "the name of the site, not of the connection"
+    );
+    let wary = Store::Embedded.start(&trusting[..1]).await;
+    let reply = wary.send(wary.request("GET", "/x")).await;
+    assert_eq!(reply.status, 502);
+    assert_eq!(shop.requests(), 1);
 }

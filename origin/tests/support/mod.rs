@@ -63,7 +63,7 @@ impl Store {
         let origin = Origin::start(&config).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = Client::new(&format!("http://{}", listener.local_addr().unwrap()));
-        let (app, draining) = (origin.router(Router::new()), origin.draining.clone());
+        let (app, draining) = (origin.router(), origin.draining.clone());
         tokio::spawn(server::run(listener, app, pending(), draining, Duration::ZERO));
         client.is_ready().await;
         Site { client, origin, redis }
