@@ -17,7 +17,7 @@ export class Room {
     const room = new Room();
     Object.assign(room, { house, event, host, url: `http://${host}:${house.door.port}` });
     await room.set({ ...Room.USUAL, ...settings, page: { ...Room.USUAL.page, ...settings.page }, gate: { hosts: [host], ...settings.gate } });
-    await until(`${host} is known at the door`, async () => (await house.ask(room, "/")).status !== 404);
+    await until(`${host} is known at the door`, async () => [403, 503].includes((await house.ask(room, "/")).status));
     return room;
   }
 
@@ -32,7 +32,12 @@ export class Room {
 
   /** Puts so many people into the line, and lets the first of a line without anybody inside go in. */
   async crowd(count) {
-    const fresh = this.waiting.length === 0 && (await this.stats()).issued === 0;
+    const isOpen = this.settings.mode === "line" && this.settings.schedule.opens === null && this.settings.capacity !== null;
+    if (isOpen && (await this.stats()).issued === 0) {
+      this.waiting.push((await this.#post("/queue/join", { event_id: this.event })).waiting_token);
+      await this.#enter();
+      count -= 1;
+    }
     for (let begun = 0; begun < count; begun += 50) {
       const some = Array.from({ length: Math.min(50, count - begun) }, () => this.#post("/queue/join", { event_id: this.event }));
       this.waiting.push(...(await Promise.all(some)).map(({ waiting_token: token }) => token));
@@ -40,7 +45,6 @@ export class Room {
     // Joins that are made at once get numbers in any order.
     const number = (token) => JSON.parse(Buffer.from(token.split(".")[1], "base64url")).tkt;
     this.waiting.sort((a, b) => number(a) - number(b));
-    if (fresh && this.settings.capacity !== null) await this.#enter();
   }
 
   /** Makes place for so many, of whom all are of the crowd and go in. */

@@ -15,8 +15,8 @@ const tickets = `<p>Row 7 is still free.</p>
 export async function openShop() {
   const requests = [];
   const server = createServer((request, response) => {
-    const { pathname, search } = new URL(request.url, "http://shop");
-    requests.push({ method: request.method, path: pathname + search, host: request.headers.host, headers: request.headers });
+    const { pathname } = new URL(request.url, "http://shop");
+    requests.push(asked(request, request.method));
     const send = (body, headers = {}, status = 200) => {
       response.writeHead(status, { "content-type": "text/html; charset=utf-8", ...headers });
       response.end(request.method === "HEAD" ? undefined : body);
@@ -34,13 +34,16 @@ export async function openShop() {
     });
   });
   server.on("upgrade", (request, socket) => {
-    requests.push({ method: "UPGRADE", path: request.url, host: request.headers.host, headers: request.headers });
+    requests.push(asked(request, "UPGRADE"));
     echo(request, socket);
   });
   await new Promise((done) => server.listen(0, "127.0.0.1", done));
   const close = () => new Promise((done) => { server.close(done); server.closeAllConnections(); });
   return { url: `http://127.0.0.1:${server.address().port}`, requests, close };
 }
+
+/** What is remembered of a request. Not every door can ask in the name of the host that its visitor asked for, but each says which that was. */
+const asked = ({ url, headers }, method) => ({ method, path: url, host: headers["x-forwarded-host"] ?? headers.host, headers });
 
 const LOGO = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 120 40"><rect width="40" height="40" rx="10" fill="#b3471a"/>
 <path d="M12 10h16v4l-5 6 5 6v4H12v-4l5-6-5-6z" fill="#fff"/><path d="M52 14h60v4H52zM52 24h40v4H52z" fill="#b3471a"/></svg>`;

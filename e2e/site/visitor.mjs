@@ -108,6 +108,9 @@ export class Visitor {
     return until(`${id} says ${pattern}`, async () => { const is = await quick(() => this.text(id, page)); return pattern.test(is) || (assert.match(is, pattern), false); });
   }
 
+  /** Keeps the visitor before the door: what would take the turn leads nowhere. */
+  staysOutside() { return this.page.route("**/gate/enter", (route) => route.fulfill({ status: 204 })); }
+
   /** That no number ever went up, and no progress back. */
   neverBack() {
     const positions = this.seen.map(({ position }) => position).filter((position) => position !== undefined);
@@ -148,9 +151,13 @@ export class Visitor {
         if (bar) tell("progress", bar.value / bar.max);
         for (const live of document.querySelectorAll("[aria-live], [role=status], [role=alert], [role=log]")) if (live.textContent) tell("news", live.textContent);
       };
-      new MutationObserver(look).observe(document, { subtree: true, childList: true, characterData: true, attributes: true });
-      window.shift = 0;
-      new PerformanceObserver((list) => { for (const entry of list.getEntries()) window.shift += entry.value; }).observe({ type: "layout-shift", buffered: true });
+      // What was changed back before it was painted was never seen.
+      new MutationObserver(() => requestAnimationFrame(look)).observe(document, { subtree: true, childList: true, characterData: true, attributes: true });
+      window.moved = [];
+      new PerformanceObserver((list) => {
+        const name = ({ node, previousRect, currentRect }) => `${node?.outerHTML ?? node?.textContent} from ${JSON.stringify(previousRect)} to ${JSON.stringify(currentRect)}`;
+        for (const { value, sources } of list.getEntries()) window.moved.push(`${value}: ${sources.map(name).join(", ")}`);
+      }).observe({ type: "layout-shift", buffered: true });
     });
   }
 }

@@ -10,24 +10,15 @@ describe("a turn that comes while the tab is in the background", { concurrency: 
   before(async () => { house = await House.open(); });
   after(async () => { await closeBrowser(); await house.close(); });
 
-  /** Puts another tab in front of the visitor's; gives what brings theirs back. */
-  async function lookAway(visitor) {
-    const other = await visitor.tab();
-    await hides(visitor.context, visitor.page);
-    await hides(visitor.context, other);
-    await other.bringToFront();
-    await until("the tab is hidden", () => visitor.page.evaluate(() => document.visibilityState === "hidden"));
-    return async () => {
-      await visitor.page.bringToFront();
-      await until("the tab is seen", () => visitor.page.evaluate(() => document.visibilityState === "visible"));
-    };
-  }
-
-  // Playwright makes every tab believe that it is in front.
-  async function hides(context, page) {
-    const session = await context.newCDPSession(page);
-    await session.send("Emulation.setFocusEmulationEnabled", { enabled: false });
-  }
+  // A headless browser believes that each of its tabs is in front, whatever is in front of it: neither another tab, nor a minimised
+  // window, nor DevTools makes it `hidden`. So the page is told what a browser with a screen would tell it.
+  const hide = (page, hidden) => page.evaluate((hidden) => {
+    Object.defineProperties(document, {
+      hidden: { configurable: true, get: () => hidden },
+      visibilityState: { configurable: true, get: () => (hidden ? "hidden" : "visible") },
+    });
+    document.dispatchEvent(new Event("visibilitychange", { bubbles: true }));
+  }, hidden);
 
   test("takes nobody in, says so in the title, and asks on return", async (t) => {
     const room = await house.room();
@@ -35,7 +26,9 @@ describe("a turn that comes while the tab is in the background", { concurrency: 
     const visitor = await Visitor.come(t, room);
     await visitor.go("/tickets?day=2");
     await visitor.until("waiting");
-    const back = await lookAway(visitor);
+    const other = await visitor.tab();
+    await other.bringToFront();
+    await hide(visitor.page, true);
     await room.admit(1);
     await room.callNext();
     await until("the title says so", async () => /^Your turn! · /.test(await visitor.page.title()));
@@ -45,7 +38,8 @@ describe("a turn that comes while the tab is in the background", { concurrency: 
     const before = polls();
     await until("it goes on asking", () => polls() > before + 1);
     assert(!visitor.requests.some((request) => request.startsWith("POST")), "nobody is taken in who does not look");
-    await back();
+    await visitor.page.bringToFront();
+    await hide(visitor.page, false);
     await visitor.untilText("auto", /Still there\?/);
     await until("the button is at hand", () => visitor.page.evaluate(() => document.activeElement?.id === "enter"));
     assert(!visitor.requests.some((request) => request.startsWith("POST")), "nor on return without being asked");
@@ -61,14 +55,13 @@ describe("a turn that comes while the tab is in the background", { concurrency: 
     await visitor.go("/tickets?day=2");
     await visitor.until("waiting");
     const number = await visitor.number();
-    await lookAway(visitor);
+    await hide(visitor.page, true);
     await room.admit(1);
     await room.crowd(1);
     await room.callNext(5);
     await visitor.until("ended");
     assert.match(await visitor.page.textContent("h1"), /Your turn has passed/);
     assert(!visitor.requests.some((request) => request.startsWith("POST")));
-    await visitor.page.bringToFront();
     await visitor.page.click("button:has-text('Join the line again')");
     await visitor.until("waiting");
     assert(Number(await visitor.number()) > Number(number));

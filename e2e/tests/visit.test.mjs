@@ -5,6 +5,13 @@ import { House } from "../site/house.mjs";
 import { Visitor, closeBrowser } from "../site/visitor.mjs";
 import { until } from "../site/until.mjs";
 
+/** Does what leads to another page, which may be one that the browser has kept, and waits until it is there. */
+async function leave(page, how) {
+  await page.evaluate(() => { window.isTheOldPage = true; });
+  await page.evaluate(`setTimeout(${how})`);
+  await until("there is another page", async () => (await page.evaluate(() => !window.isTheOldPage && document.readyState !== "loading")));
+}
+
 describe("a visit", { concurrency: 3 }, () => {
   let house;
   before(async () => { house = await House.open(); });
@@ -120,17 +127,16 @@ describe("a visit", { concurrency: 3 }, () => {
     await room.callNext();
     await visitor.until("shop");
     // Back at what was the waiting page when it was left: it is the shop now, not "your turn".
-    await visitor.step(-1, `${room.url}/`);
+    await leave(visitor.page, () => history.back());
     await visitor.until("shop");
-    await visitor.step(1, `${room.url}/tickets`);
-    await visitor.until("shop");
+    assert.equal(visitor.page.url(), `${room.url}/tickets`);
     await room.crowd(1);
     await visitor.page.click("button:has-text('Order')");
     await visitor.page.waitForSelector("text=Thank you");
     await until("the next in line is called", async () => (await room.stats()).ready === 1);
     // Outside again. What history has kept of the shop must not be a way in.
-    for (const path of ["/tickets", "/"]) {
-      await visitor.step(-1, room.url + path);
+    for (let step = 0; step < 2; step += 1) {
+      await leave(visitor.page, () => history.back());
       assert.notEqual(await visitor.state(), "ready");
       await visitor.page.reload();
       await visitor.until("waiting");
@@ -155,6 +161,6 @@ describe("a visit", { concurrency: 3 }, () => {
     await visitor.until("waiting");
     assert.equal(visitor.page.url(), `${room.url}/tickets?day=2`);
     assert(Number(await visitor.number()) > Number(number));
-    assert.equal(await visitor.position(), 4, "at the end of the line");
+    await visitor.untilPosition(4);
   });
 });

@@ -14,7 +14,7 @@ describe("a browser that lacks something", { concurrency: 3 }, () => {
     await room.crowd(4);
     const visitor = await Visitor.come(t, room, { cookies: false });
     await visitor.go("/tickets?day=2");
-    assert.equal(await visitor.page.evaluate(() => navigator.cookieEnabled), false, "cookies are blocked");
+    assert.equal(await visitor.page.evaluate(() => { document.cookie = "a=1"; return document.cookie; }), "", "cookies are blocked");
     await visitor.until("waiting");
     const number = await visitor.number();
     assert.equal(await visitor.position(), 4);
@@ -29,7 +29,7 @@ describe("a browser that lacks something", { concurrency: 3 }, () => {
     await visitor.until("shop");
     assert.match(visitor.page.url(), /\/tickets\?day=2/);
     assert.equal(house.shop.requests.find(({ host, path }) => host.startsWith(room.host) && path.startsWith("/tickets")).path, "/tickets?day=2");
-    assert.deepEqual(visitor.neverBack(), [4, 2, 1]);
+    assert.deepEqual(visitor.neverBack().slice(0, 2), [4, 2]);
     assert.equal((await visitor.context.cookies()).length, 0);
     assert.equal((await room.stats()).issued, 5, "one place");
   });
@@ -41,9 +41,12 @@ describe("a browser that lacks something", { concurrency: 3 }, () => {
     await visitor.go("/tickets");
     await visitor.until("waiting");
     const number = await visitor.number();
-    await visitor.page.reload();
-    await visitor.until("waiting");
-    assert.equal(await visitor.number(), number);
+    for (let times = 0; times < 2; times += 1) {
+      await visitor.page.reload();
+      await visitor.until("waiting");
+      assert.equal(await visitor.number(), number);
+    }
+    assert.equal((await room.stats()).issued, 4);
   });
 
   test("without JavaScript the page refreshes itself, the number falls, and a button leads in", async (t) => {
