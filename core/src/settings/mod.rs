@@ -5,7 +5,7 @@
 
 mod read;
 
-pub use read::{Problem, rfc3339};
+pub use read::{Problem, parse_rfc3339, rfc3339};
 
 use crate::units::Millis;
 use alloc::collections::BTreeMap;

@@ -80,7 +80,8 @@ type Outcome = std::result::Result<web_sys::Response, Refusal>;
 /// The settings of this isolate. What is wrong with them is logged once.
 fn settings(env: &Env) -> Option<Rc<Settings>> {
     let read = || {
-        Settings::read(|name| env.secret(name).ok().map(|value| value.to_string()))
+        // What workerd takes from an environment that does not have it is null.
+        Settings::read(|name| js_sys::Reflect::get(env, &name.into()).ok()?.as_string())
             .inspect_err(|problems| problems.iter().for_each(|problem| console_error!("{problem}")))
             .ok()
             .map(Rc::new)
