@@ -18,6 +18,9 @@ const DESKTOP = { width: 1280, height: 800 };
 const SHOTS = process.env.ANTEROOM_E2E_SHOTS && join(process.env.ANTEROOM_E2E_SHOTS, HOST);
 if (SHOTS) mkdirSync(SHOTS, { recursive: true });
 
+/** Starts the browser. */
+export const launch = () => chromium.launch(LAUNCH);
+
 let browser;
 /** Ends the browser of this test file. */
 export async function closeBrowser() { await (await browser)?.close(); browser = undefined; }
@@ -42,7 +45,7 @@ export class Visitor {
     visitor.room = room;
     const all = { viewport: PHONE, locale: "en-GB", timezoneId: "Europe/Berlin", ...options };
     if (cookies) {
-      browser ??= chromium.launch(LAUNCH);
+      browser ??= launch();
       visitor.context = await (await browser).newContext(all);
     } else {
       const profile = mkdtempSync(join(tmpdir(), "anteroom-e2e-profile-"));

@@ -1,14 +1,11 @@
 // Every state of the page as it is served: checked with axe, weighed, and photographed.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { after, before, describe, test } from "node:test";
+import { TAGS, axe } from "../site/axe.mjs";
 import { House } from "../site/house.mjs";
 import { Visitor, closeBrowser } from "../site/visitor.mjs";
 import { until } from "../site/until.mjs";
 
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
 /** Bytes of a whole page, uncompressed. */
 const WEIGHT = 30_000;
 
