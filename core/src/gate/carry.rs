@@ -61,6 +61,14 @@ impl Hops {
     }
 }
 
+/// Whether a header, its name in lower case, tells a site of proxies before it: of whom they forwarded for, and what was asked of them.
+/// From anybody but a trusted proxy it is made up, and a site may believe any of the family.
+pub fn is_forwarded(name: &str) -> bool {
+    ["forwarded", "x-real-ip", "true-client-ip", "cf-connecting-ip"].contains(&name)
+        || name.starts_with("x-forwarded-")
+        || name.starts_with("x-original-")
+}
+
 /// The cookies of the site, ours taken out; `None` when none is left.
 pub fn site_cookies(header: &str) -> Option<Cow<'_, str>> {
     let is_ours = |pair: &&str| {
@@ -183,6 +191,14 @@ mod tests {
         for name in ["host", "content-length", "range", "accept-encoding", "x-other", "sec-websocket-key"] {
             assert!(hops.goes_up(name) && hops.comes_down(name), "{name}");
         }
+    }
+
+    #[test]
+    fn what_proxies_say_is_known_by_its_name() {
+        for name in ["forwarded", "x-real-ip", "x-forwarded-for", "x-forwarded-proto", "x-original-uri"] {
+            assert!(is_forwarded(name), "{name}");
+        }
+        assert!(!is_forwarded("forward") && !is_forwarded("x-request-id") && !is_forwarded("host"));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use worker::{Result, web_sys};
 pub(super) async fn answer(visit: &Visit<'_>) -> Result<web_sys::Response> {
     let mut values = Vec::new();
     for name in Facts::HEADERS.iter().filter(|name| **name != "host") {
-        values.extend(visit.headers.get(name)?.map(|value| (*name, value)));
+        values.extend(visit.headers.get(name)?.map(|value| (*name, upstream::one_jar(name, value))));
     }
     let mut facts = Facts::new(visit.method, visit.address.target);
     // The runtime has made the address of the request out of it, once and for everybody.

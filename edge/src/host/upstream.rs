@@ -1,6 +1,7 @@
 //! The site behind the gate: the visitor's request to it, and its answer back. Bodies stream through untouched, both ways.
 
 use super::{Visit, origin, within};
+use crate::visitor::Trusted;
 use anteroom_core::code::ErrorCode;
 use anteroom_core::gate::{Facts, carry};
 use anteroom_core::token::SessionClaims;
@@ -10,8 +11,13 @@ use worker::{Result, console_error, web_sys};
 
 /// So long may the site take until the headers of its answer are there, milliseconds.
 const TIMEOUT_MS: u64 = 30_000;
-/// What a visitor could write, and only a proxy may.
-const CLAIMED: [&str; 4] = ["forwarded", "x-real-ip", "true-client-ip", "cf-connecting-ip"];
+/// Whether a visitor could write the header, and only a proxy may. `CF-Connecting-IP` is set anew on Cloudflare.
+fn is_forwarded(name: &str) -> bool {
+    name == "forwarded"
+        || name.starts_with("x-forwarded-")
+        || name.starts_with("x-original-")
+        || ["x-real-ip", "true-client-ip", "cf-connecting-ip"].contains(&name)
+}
 
 /// What the site has said.
 pub(super) struct Answer {
@@ -28,9 +34,17 @@ pub(super) async fn ask(
     facts: &Facts<'_>,
     session: Option<&SessionClaims>,
 ) -> Result<std::result::Result<Answer, ErrorCode>> {
-    let request = request(visit, upstream, facts, session)?;
     let abort = web_sys::AbortController::new()?;
-    let response = match within(TIMEOUT_MS, origin::fetch(&request, Some(&abort.signal()))).await {
+    let asked = async {
+        let again = matches!(visit.method, "GET" | "HEAD") && visit.request.body().is_none();
+        let first = origin::fetch(&request(visit, upstream, facts, session)?, Some(&abort.signal())).await;
+        match first {
+            // The site may have closed a kept connection at the very moment it was used again.
+            Err(_) if again => origin::fetch(&request(visit, upstream, facts, session)?, Some(&abort.signal())).await,
+            other => other,
+        }
+    };
+    let response = match within(TIMEOUT_MS, asked).await {
         Some(Ok(response)) => response,
         Some(Err(error)) => {
             console_error!("the site cannot be reached: {error}");
@@ -42,6 +56,10 @@ pub(super) async fn ask(
             return Ok(Err(ErrorCode::GatewayTimeout));
         }
     };
+    if response.status() < 200 && !is_socket(visit.headers)? {
+        console_error!("the site has answered {} unasked", response.status());
+        return Ok(Err(ErrorCode::BadGateway));
+    }
     let headers = response.headers();
     let ends_session = headers.get(carry::SESSION_HEADER)?.is_some_and(|value| carry::ends_session(&value));
     let hops = carry::Hops::of(headers.get("connection")?.as_deref());
@@ -57,27 +75,37 @@ fn request(
     let request = origin::copy(visit.request, &format!("{upstream}{}", carry::site_target(facts)))?;
     let headers = request.headers();
     let hops = carry::Hops::of(headers.get("connection")?.as_deref());
-    // The runtime opens a socket for a request that says so, and for no other protocol.
-    let socket = headers.get("upgrade")?.is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket"));
+    let socket = is_socket(&headers)?;
     for name in names(&headers) {
-        let kept = hops.goes_up(&name) || socket && name == "upgrade";
-        if !kept || CLAIMED.contains(&name.as_str()) {
+        // What `Expect` asks for is between neighbours, and the runtime does not understand the site's leave to send.
+        let kept = hops.goes_up(&name) && name != "expect" || socket && name == "upgrade";
+        let believed = !is_forwarded(&name) || visit.settings.trusted == Trusted::Forwarded;
+        if !(kept && believed) {
             headers.delete(&name)?;
         }
     }
-    if let Some(cookies) = headers.get("cookie")? {
+    if let Some(cookies) = headers.get("cookie")?.map(|jar| one_jar("cookie", jar)) {
         match carry::site_cookies(&cookies) {
             Some(cookies) => headers.set("cookie", &cookies)?,
             None => headers.delete("cookie")?,
         }
     }
     origin::forward(visit, &headers)?;
-    headers.set("x-forwarded-host", visit.address.host)?;
-    headers.set("x-forwarded-proto", visit.address.scheme)?;
+    for (name, value) in [("x-forwarded-host", visit.address.host), ("x-forwarded-proto", visit.address.scheme)] {
+        // A proxy in front that is trusted knows better.
+        if !headers.has(name)? {
+            headers.set(name, value)?;
+        }
+    }
     for (name, value) in session.map(carry::admitted).unwrap_or_default() {
         headers.set(name, &value)?;
     }
     Ok(request)
+}
+
+/// Whether a socket is asked for. The runtime opens one for a request that says so, and speaks no other protocol.
+fn is_socket(headers: &web_sys::Headers) -> Result<bool> {
+    Ok(headers.get("upgrade")?.is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket")))
 }
 
 impl Answer {
@@ -112,6 +140,15 @@ impl Answer {
             }
         }
         Ok(response)
+    }
+}
+
+/// The value of a header; of `Cookie` as one jar. The runtime joins several headers of a name with commas, which is wrong for this one,
+/// where ours could be taken for the end of another cookie.
+pub(super) fn one_jar(name: &str, value: String) -> String {
+    match name {
+        "cookie" if value.contains(", __Host-anteroom-") => value.replace(", __Host-anteroom-", "; __Host-anteroom-"),
+        _ => value,
     }
 }
 

@@ -78,8 +78,7 @@ fn forwarded(headers: &mut HeaderMap, host: Option<HeaderValue>, peer: IpAddr, a
         }
         return;
     }
-    // All of the family, the unusual ones too: a site may believe any of them.
-    let told: Vec<HeaderName> = headers.keys().filter(|name| is_forwarded(name.as_str())).cloned().collect();
+    let told: Vec<HeaderName> = headers.keys().filter(|name| carry::is_forwarded(name.as_str())).cloned().collect();
     for name in told {
         headers.remove(name);
     }
@@ -90,10 +89,6 @@ fn forwarded(headers: &mut HeaderMap, host: Option<HeaderValue>, peer: IpAddr, a
     if let Some(host) = host {
         headers.insert(X_FORWARDED_HOST, host);
     }
-}
-
-fn is_forwarded(name: &str) -> bool {
-    name == "forwarded" || name.starts_with("x-forwarded-") || name.starts_with("x-original-") || name == "x-real-ip"
 }
 
 /// Takes out of the site's answer what is not for the visitor. Whether the site said that the visitor is done.

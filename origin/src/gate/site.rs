@@ -27,9 +27,9 @@ pub(super) async fn visit(State(gate): State<Arc<Gatekeeper>>, request: Request)
     };
     let visiting = Visiting { parts: &parts, client, may_enter: true };
     let route = rules.route(&facts);
-    let (passage, room, mut added) = match gate.judge(route, &facts, &visiting).await {
+    let (passage, room, mut added, by_hand) = match gate.judge(route, &facts, &visiting).await {
         Verdict::Show(shown) => return show(&gate, &facts, client.reads, shown),
-        Verdict::Pass { passage, room, added, .. } => (passage, room, added),
+        Verdict::Pass { passage, room, added, by_hand, .. } => (passage, room, added, by_hand),
     };
     let mut response = match upstream.ask(&parts, body, &facts, passage.session.as_ref(), &gate.addresses).await {
         Ok(response) => response,
@@ -51,7 +51,7 @@ pub(super) async fn visit(State(gate): State<Arc<Gatekeeper>>, request: Request)
             let now = room.host().clock.now();
             if let super::renewal::Session::Longer(session) = gate.renewals.look(session) {
                 let token = gate.app.keys.sign_session(&session);
-                added = carry::session_given(&session, &token, false, now);
+                added = carry::session_given(&session, &token, by_hand, now);
             }
         }
     }

@@ -9,6 +9,7 @@ on_both_hosts!(
     a_visitor_waits_is_called_goes_in_and_is_done,
     whoever_finds_no_line_is_let_in_at_once_with_one_cookie,
     a_session_that_is_used_lasts_and_its_cookie_with_it,
+    a_program_that_carries_its_session_is_told_when_it_is_extended,
     the_site_says_when_a_visitor_is_done,
     bypasses_go_through_and_the_most_specific_room_guards,
     programs_wait_with_what_they_are_told,
@@ -78,6 +79,23 @@ async fn a_session_that_is_used_lasts_and_its_cookie_with_it(host: Host) {
     .await;
     let stats = house.api.stats("sale").await;
     assert_eq!((&stats["entered_total"], &stats["active"]), (&json!(1), &json!(1)), "{stats}");
+}
+
+async fn a_program_that_carries_its_session_is_told_when_it_is_extended(host: Host) {
+    let house = House::open(host, json!({"burst": 100, "min_wait": [], "session_sec": 4})).await;
+    let mut program = house.visitor().without_cookies();
+    let mut token = program.data("/x").await.header("anteroom-token").unwrap().to_owned();
+    let end = |token: &str| claims_of(token)["exp"].as_u64().unwrap();
+    let first = end(&token);
+    eventually("its token lasts twice as long", async || {
+        let headers = [("accept", "application/json"), ("anteroom-token", token.as_str())];
+        let got = program.ask("GET", "/x", &headers, None).await;
+        got.of_the_shop();
+        token = got.header("anteroom-token").map_or(token.clone(), str::to_owned);
+        (end(&token) >= first + 4).then_some(())
+    })
+    .await;
+    assert_eq!(house.api.stats("sale").await["entered_total"], 1);
 }
 
 async fn the_site_says_when_a_visitor_is_done(host: Host) {
