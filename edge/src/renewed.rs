@@ -67,9 +67,11 @@ impl Renewed {
         }
     }
 
-    /// Whether the origin has been asked about a session lately, so that there is no need to ask again.
+    /// Whether the origin has been asked about a session lately, so that there is no need to ask again. A short one is asked about
+    /// more often: it must not end meanwhile.
     pub fn is_known(&self, session: &SessionClaims, now: Millis) -> bool {
-        self.find(session).is_some_and(|entry| now.since(entry.answered_at) < NEWS_MS)
+        let length_ms = session.ends_at.saturating_sub(session.renewed_at).saturating_mul(1000);
+        self.find(session).is_some_and(|entry| now.since(entry.answered_at) < NEWS_MS.min(length_ms / 4))
     }
 
     fn put(&mut self, event: &EventId, generation: Generation, ticket: Ticket, end: Option<Millis>, now: Millis) {
@@ -128,6 +130,14 @@ mod tests {
         assert_eq!(renewed.news(&claims), News::None, "the new token says it already");
         assert!(renewed.is_known(&claims, NOW.plus(9_999)) && !renewed.is_known(&claims, NOW.plus(10_000)));
         assert_eq!(renewed.news(&SessionClaims { generation: Generation(8), ..session(1) }), News::None);
+    }
+
+    #[test]
+    fn a_short_session_is_asked_about_again_before_it_ends() {
+        let mut renewed = Renewed::new();
+        renewed.learn(&answer(vec![(Ticket(1), Some(NOW.plus(4_000)))]), NOW);
+        let short = SessionClaims { renewed_at: NOW.secs(), ends_at: NOW.secs() + 4, ..session(1) };
+        assert!(renewed.is_known(&short, NOW.plus(999)) && !renewed.is_known(&short, NOW.plus(2_000)));
     }
 
     #[test]

@@ -47,11 +47,15 @@ async fn fetch(request: web_sys::Request, env: Env, ctx: Context) -> Result<web_
     };
     let method = request.method();
     let visit = Visit { request: &request, headers: &headers, address, method: &method, settings, ctx: &ctx, call };
-    match Own::of(address.path) {
+    let answered = match Own::of(address.path) {
         Some(Own::Api) => api::answer(&visit).await,
         _ if visit.settings.upstream.is_some() => gate::answer(&visit).await,
         _ => visit.call.refuse(&ErrorCode::NotFound.into()),
-    }
+    };
+    answered.or_else(|error| {
+        console_error!("a request could not be answered: {error}");
+        visit.call.refuse(&ErrorCode::InternalError.into())
+    })
 }
 
 /// A request and what it takes to answer it.

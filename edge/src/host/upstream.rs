@@ -27,9 +27,17 @@ pub(super) async fn ask(
     facts: &Facts<'_>,
     session: Option<&SessionClaims>,
 ) -> Result<std::result::Result<Answer, ErrorCode>> {
-    let request = request(visit, upstream, facts, session)?;
     let abort = web_sys::AbortController::new()?;
-    let response = match within(TIMEOUT_MS, origin::fetch(&request, Some(&abort.signal()))).await {
+    let asked = async {
+        let again = matches!(visit.method, "GET" | "HEAD") && visit.request.body().is_none();
+        let first = origin::fetch(&request(visit, upstream, facts, session)?, Some(&abort.signal())).await;
+        match first {
+            // The site may have closed a kept connection at the very moment it was used again.
+            Err(_) if again => origin::fetch(&request(visit, upstream, facts, session)?, Some(&abort.signal())).await,
+            other => other,
+        }
+    };
+    let response = match within(TIMEOUT_MS, asked).await {
         Some(Ok(response)) => response,
         Some(Err(error)) => {
             console_error!("the site cannot be reached: {error}");
@@ -41,6 +49,10 @@ pub(super) async fn ask(
             return Ok(Err(ErrorCode::GatewayTimeout));
         }
     };
+    if response.status() < 200 && !is_socket(visit.headers)? {
+        console_error!("the site has answered {} unasked", response.status());
+        return Ok(Err(ErrorCode::BadGateway));
+    }
     let headers = response.headers();
     let ends_session = headers.get(carry::SESSION_HEADER)?.is_some_and(|value| carry::ends_session(&value));
     let hops = carry::Hops::of(headers.get("connection")?.as_deref());
@@ -56,10 +68,10 @@ fn request(
     let request = origin::copy(visit.request, &format!("{upstream}{}", carry::site_target(facts)))?;
     let headers = request.headers();
     let hops = carry::Hops::of(headers.get("connection")?.as_deref());
-    // The runtime opens a socket for a request that says so, and for no other protocol.
-    let socket = headers.get("upgrade")?.is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket"));
+    let socket = is_socket(&headers)?;
     for name in names(&headers) {
-        let kept = hops.goes_up(&name) || socket && name == "upgrade";
+        // What `Expect` asks for is between neighbours, and the runtime does not understand the site's leave to send.
+        let kept = hops.goes_up(&name) && name != "expect" || socket && name == "upgrade";
         let believed = !carry::is_forwarded(&name) || visit.settings.trusted == Trusted::Forwarded;
         if !(kept && believed) {
             headers.delete(&name)?;
@@ -82,6 +94,11 @@ fn request(
         headers.set(name, &value)?;
     }
     Ok(request)
+}
+
+/// Whether a socket is asked for. The runtime opens one for a request that says so, and speaks no other protocol.
+fn is_socket(headers: &web_sys::Headers) -> Result<bool> {
+    Ok(headers.get("upgrade")?.is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket")))
 }
 
 impl Answer {

@@ -1,14 +1,23 @@
 //! What goes to the site and comes back.
 
-use crate::house::{House, quick};
+use crate::house::{Host, House, quick};
 use crate::support::Store;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_site_gets_the_request_as_it_came() {
-    let house = House::with(quick()).await;
+on_both_hosts!(
+    the_site_gets_the_request_as_it_came,
+    the_visitor_gets_the_answer_as_it_came,
+    a_client_that_waits_for_leave_to_send_gets_it,
+    another_protocol_passes_both_ways_once_inside,
+    no_other_protocol_is_a_way_past_the_gate,
+    a_connection_that_closes_as_it_is_used_again_costs_no_visitor_an_answer,
+    a_site_that_fails_is_named_and_not_the_visitor,
+);
+
+async fn the_site_gets_the_request_as_it_came(host: Host) {
+    let house = House::open(host, quick()).await;
     let mut visitor = house.visitor().at("shop.example:8443");
     visitor.page("/").await.of_the_shop();
     for target in ["/a%2Fb/%E2%82%AC?x=%20+&&y=%zz&=", "/a//b/./c", "/~(';:@!$&*+,=)", "/?", "/A/b;v=1"] {
@@ -63,9 +72,8 @@ async fn a_trusted_proxy_is_believed_and_named() {
     assert_eq!(headers["x-forwarded-host"], json!(["shop.example"]));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_visitor_gets_the_answer_as_it_came() {
-    let house = House::with(json!({"mode": "passthrough"})).await;
+async fn the_visitor_gets_the_answer_as_it_came(host: Host) {
+    let house = House::open(host, json!({"mode": "passthrough"})).await;
     let mut visitor = house.visitor();
     let whole = visitor.page("/range").await;
     assert_eq!((whole.header("etag"), whole.header("accept-ranges")), (Some("\"words\""), Some("bytes")));
@@ -86,9 +94,8 @@ async fn the_visitor_gets_the_answer_as_it_came() {
     visitor.ask("BREW", "/x", &[], None).await.of_the_shop();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_waits_for_leave_to_send_gets_it() {
-    let house = House::with(json!({"mode": "passthrough"})).await;
+async fn a_client_that_waits_for_leave_to_send_gets_it(host: Host) {
+    let house = House::open(host, json!({"mode": "passthrough"})).await;
     let mut stream = house.connect().await;
     let head = "POST /x HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4\r\nconnection: close\r\n\r\n";
     stream.write_all(head.as_bytes()).await.unwrap();
@@ -99,14 +106,13 @@ async fn a_client_that_waits_for_leave_to_send_gets_it() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"body\":\"four\""), "{answer}");
-    house.api.put("sale", json!({"mode": "reject"})).await;
+    house.put("sale", json!({"mode": "reject"})).await;
     let answer = house.raw(head.as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 503"), "whoever waits sends nothing: {answer}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn another_protocol_passes_both_ways_once_inside() {
-    let house = House::with(quick()).await;
+async fn another_protocol_passes_both_ways_once_inside(host: Host) {
+    let house = House::open(host, quick()).await;
     let mut visitor = house.visitor();
     visitor.page("/").await.of_the_shop();
     let head = |cookie: &str| {
@@ -139,9 +145,8 @@ async fn another_protocol_passes_both_ways_once_inside() {
     assert_eq!(stream.read(&mut [0; 1]).await.unwrap(), 0, "the site hears that it is over, and so do we");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn no_other_protocol_is_a_way_past_the_gate() {
-    let house = House::with(json!({"mode": "passthrough"})).await;
+async fn no_other_protocol_is_a_way_past_the_gate(host: Host) {
+    let house = House::open(host, json!({"mode": "passthrough"})).await;
     for protocol in ["h2c", "HTTP/2.0", "tcp", "websocket, h2c"] {
         let head = format!(
             "GET /echo HTTP/1.1\r\nhost: a\r\nupgrade: {protocol}\r\nconnection: upgrade, http2-settings, close\r\n\
@@ -170,12 +175,11 @@ async fn hasty() -> String {
     url
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_closes_as_it_is_used_again_costs_no_visitor_an_answer() {
-    let site = Store::Embedded.start(&[("ANTEROOM_UPSTREAM", &hasty().await)]).await;
+async fn a_connection_that_closes_as_it_is_used_again_costs_no_visitor_an_answer(host: Host) {
+    let house = House::in_front_of(host, &hasty().await).await;
     for count in 0..50 {
-        let reply = site.request("GET", "/x").send().await.unwrap();
-        assert_eq!((reply.status().as_u16(), reply.text().await.unwrap()), (200, "ok".into()), "{count}");
+        let got = house.visitor().data("/x").await;
+        assert_eq!((got.status, got.text.as_str()), (200, "ok"), "{count}");
     }
 }
 
@@ -195,8 +199,7 @@ async fn saying(bytes: &'static [u8]) -> String {
     url
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_site_that_fails_is_named_and_not_the_visitor() {
+async fn a_site_that_fails_is_named_and_not_the_visitor(host: Host) {
     let unreachable = {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         format!("http://{}", listener.local_addr().unwrap())
@@ -212,21 +215,18 @@ async fn a_site_that_fails_is_named_and_not_the_visitor() {
             saying(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n").await,
         ),
     ] {
-        let site = Store::Embedded.start(&[("ANTEROOM_UPSTREAM", &url)]).await;
+        let house = House::in_front_of(host, &url).await;
         for _ in 0..3 {
-            let reply = site.send(site.request("GET", "/x")).await;
-            assert_eq!(reply.status, 502, "{what}");
-            reply.refused("BAD_GATEWAY");
+            let got = house.visitor().data("/x").await;
+            assert_eq!(got.status, 502, "{what}");
+            got.refused("BAD_GATEWAY");
         }
-        let page = site.request("GET", "/x").header("accept", "text/html").send().await.unwrap();
-        assert_eq!(
-            (page.status().as_u16(), page.headers()["content-type"].to_str().unwrap().starts_with("text/html")),
-            (502, true)
-        );
+        let page = house.visitor().page("/x").await;
+        assert_eq!(page.is_page("refused").status, 502, "{what}");
     }
     let cut = saying(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nfour").await;
-    let site = Store::Embedded.start(&[("ANTEROOM_UPSTREAM", &cut)]).await;
-    let reply = site.request("GET", "/x").send().await.unwrap();
+    let house = House::in_front_of(host, &cut).await;
+    let reply = reqwest::get(format!("{}/x", house.base)).await.unwrap();
     assert_eq!(reply.status(), 200);
     assert!(reply.bytes().await.is_err(), "a visitor is not told that half a body is the whole");
 }
@@ -234,7 +234,7 @@ async fn a_site_that_fails_is_named_and_not_the_visitor() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_site_that_does_not_answer_in_time_is_given_up() {
     let house = House::native(Store::Embedded, &[("ANTEROOM_UPSTREAM_FIRST_BYTE_SEC", "1")]).await;
-    house.api.put("sale", json!({"mode": "passthrough"})).await;
+    house.put("sale", json!({"mode": "passthrough"})).await;
     let got = house.visitor().data("/hang").await;
     assert_eq!(got.status, 504);
     got.refused("GATEWAY_TIMEOUT");

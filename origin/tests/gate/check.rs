@@ -1,6 +1,6 @@
-//! Forward authentication, as each proxy asks.
+//! Forward authentication, as each proxy asks. The edge has none: it stands in the way itself, and a proxy beside an origin asks that.
 
-use crate::house::{BROWSER, House, Visitor, held, quick};
+use crate::house::{BROWSER, Host, House, Visitor, quick};
 use crate::support::client::claims_of;
 use crate::support::eventually;
 use serde_json::json;
@@ -21,7 +21,7 @@ async fn check(visitor: &mut Visitor, headers: &[(&str, &str)]) -> crate::house:
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_gets_in_or_a_place_by_being_asked_about() {
-    let house = House::with(quick()).await;
+    let house = House::open(Host::Native, quick()).await;
     let mut visitor = house.visitor();
     let got = check(&mut visitor, &nginx("/tickets?a=b", "GET")).await;
     assert_eq!((got.status, &got.refused("NOT_READY")["status"]), (401, &json!(null)));
@@ -39,7 +39,7 @@ async fn nobody_gets_in_or_a_place_by_being_asked_about() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_is_inside_passes_and_the_site_is_told_who() {
-    let house = House::with(quick()).await;
+    let house = House::open(Host::Native, quick()).await;
     let mut visitor = house.visitor();
     let entered = visitor.page("/gate/wait?to=/tickets%3Fa=b").await;
     assert_eq!((entered.status, entered.header("location")), (303, Some("/tickets?a=b")));
@@ -58,7 +58,7 @@ async fn whoever_is_inside_passes_and_the_site_is_told_who() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_is_used_behind_another_proxy_lasts() {
-    let house = House::with(json!({"burst": 100, "min_wait": [], "session_sec": 4})).await;
+    let house = House::open(Host::Native, json!({"burst": 100, "min_wait": [], "session_sec": 4})).await;
     let mut visitor = house.visitor();
     visitor.page("/gate/wait?to=/").await;
     let end = |token: &str| claims_of(token)["exp"].as_u64().unwrap();
@@ -73,27 +73,8 @@ async fn a_session_that_is_used_behind_another_proxy_lasts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_waiting_page_waits_for_the_address_it_was_asked_for() {
-    let house = House::with(held()).await;
-    let mut visitor = house.visitor();
-    let page = visitor.page("/gate/wait?to=/tickets%3Fa=b").await;
-    page.is_page("line");
-    assert!(page.text.contains("/tickets?a=b"), "{}", page.text);
-    let header = [&BROWSER[..], &[("x-original-uri", "/tickets?c=d")]].concat();
-    let page = visitor.ask("GET", "/gate/wait", &header, None).await;
-    assert!(page.is_page("line").text.contains("/tickets?c=d"), "{}", page.text);
-    assert_eq!(house.api.stats("sale").await["issued"], 1);
-    house.api.put("sale", json!({"mode": "line"})).await;
-    assert_eq!(visitor.enter(&house, "/tickets?c=d").await.header("location"), Some("/tickets?c=d"));
-    for evil in ["https%3A%2F%2Fevil.example", "%2F%2Fevil.example", "%2F%5Cevil", ""] {
-        let got = visitor.page(&format!("/gate/wait?to={evil}")).await;
-        assert_eq!((got.status, got.header("location")), (303, Some("/")), "{evil}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_description_that_the_visitor_has_added_to_lets_nobody_in() {
-    let house = House::with(json!({"mode": "hold", "gate": {"bypass_paths": ["/assets/*"]}})).await;
+    let house = House::open(Host::Native, json!({"mode": "hold", "gate": {"bypass_paths": ["/assets/*"]}})).await;
     let mut visitor = house.visitor();
     assert_eq!(check(&mut visitor, &nginx("/assets/a.css", "GET")).await.status, 200);
     assert_eq!(check(&mut visitor, &nginx("/tickets", "OPTIONS")).await.status, 200);
@@ -113,4 +94,14 @@ async fn a_description_that_the_visitor_has_added_to_lets_nobody_in() {
         let status = check(&mut visitor, &nginx(path, "GET")).await.status;
         assert!(matches!(status, 401 | 403), "{path}: {status}");
     }
+}
+
+#[cfg(feature = "edge-tests")]
+#[tokio::test(flavor = "multi_thread")]
+async fn the_edge_has_no_such_address_and_does_not_ask_the_site_for_it() {
+    let house = House::open(Host::Edge, json!({"mode": "passthrough"})).await;
+    for path in ["/gate/check", "/gate/check/tickets"] {
+        house.visitor().data(path).await.refused("NOT_FOUND");
+    }
+    assert_eq!(house.shop.requests(), 0);
 }

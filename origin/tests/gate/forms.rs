@@ -1,12 +1,19 @@
 //! What the waiting page posts, with cookies and without.
 
-use crate::house::{BROWSER, House, held, quick};
+use crate::house::{BROWSER, Host, House, held, quick};
 use crate::support::client::ticket_of;
 use serde_json::json;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn with_cookies_blocked_the_place_is_carried_by_hand() {
-    let house = House::with(held()).await;
+on_both_hosts!(
+    with_cookies_blocked_the_place_is_carried_by_hand,
+    a_browser_that_keeps_the_cookie_carries_nothing_by_hand,
+    a_place_is_given_up_and_taken_again,
+    whoever_leaves_from_inside_makes_room,
+    forms_of_other_sites_are_refused_and_lead_nowhere_else,
+);
+
+async fn with_cookies_blocked_the_place_is_carried_by_hand(host: Host) {
+    let house = House::open(host, held()).await;
     let mut visitor = house.visitor().without_cookies();
     let token = visitor.page("/tickets?a=b").await.is_page("line").by_hand().expect("the page carries the place");
     let path = format!("/tickets?a=b&anteroom_token={token}");
@@ -14,7 +21,7 @@ async fn with_cookies_blocked_the_place_is_carried_by_hand() {
     assert_eq!(again.as_ref(), Some(&token), "the same place");
     let not_yet = visitor.post("enter", "/tickets?a=b", Some(&token)).await;
     assert_eq!(not_yet.header("location"), Some(path.as_str()));
-    house.api.put("sale", json!({"mode": "line"})).await;
+    house.put("sale", json!({"mode": "line"})).await;
     house.api.ready(&token).await;
     let entered = visitor.post("enter", "/tickets?a=b", Some(&token)).await;
     let to = entered.header("location").unwrap().to_owned();
@@ -23,17 +30,15 @@ async fn with_cookies_blocked_the_place_is_carried_by_hand() {
     assert_eq!(inside.of_the_shop()["target"], "/tickets?a=b", "the site does not see it");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_browser_that_keeps_the_cookie_carries_nothing_by_hand() {
-    let house = House::with(held()).await;
+async fn a_browser_that_keeps_the_cookie_carries_nothing_by_hand(host: Host) {
+    let house = House::open(host, held()).await;
     let mut visitor = house.visitor();
     assert!(visitor.page("/").await.is_page("line").by_hand().is_some(), "nobody knows yet");
     assert_eq!(visitor.page("/").await.is_page("line").by_hand(), None);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_place_is_given_up_and_taken_again() {
-    let house = House::with(held()).await;
+async fn a_place_is_given_up_and_taken_again(host: Host) {
+    let house = House::open(host, held()).await;
     let mut visitor = house.visitor();
     visitor.page("/").await;
     let first = ticket_of(visitor.token("wait").unwrap());
@@ -49,9 +54,8 @@ async fn a_place_is_given_up_and_taken_again() {
     assert!(ticket_of(visitor.token("wait").unwrap()) > first);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn whoever_leaves_from_inside_makes_room() {
-    let house = House::with(quick()).await;
+async fn whoever_leaves_from_inside_makes_room(host: Host) {
+    let house = House::open(host, quick()).await;
     let mut visitor = house.visitor();
     visitor.page("/").await.of_the_shop();
     visitor.post("leave", "/", None).await.is_page("ended");
@@ -61,9 +65,8 @@ async fn whoever_leaves_from_inside_makes_room() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn forms_of_other_sites_are_refused_and_lead_nowhere_else() {
-    let house = House::with(quick()).await;
+async fn forms_of_other_sites_are_refused_and_lead_nowhere_else(host: Host) {
+    let house = House::open(host, quick()).await;
     let mut visitor = house.visitor();
     visitor.page("/").await.of_the_shop();
     let body = "event=sale&to=/";

@@ -1,9 +1,16 @@
 //! Requests of people who want in without waiting: a clear answer, never a pass, never a panic.
 
-use crate::house::{BROWSER, House, held};
+use crate::house::{BROWSER, Host, House, held};
 use crate::support::client::claims_of;
 use crate::support::{Client, Store};
 use serde_json::json;
+
+on_both_hosts!(
+    nobody_gets_in_with_tokens_that_are_not_theirs,
+    no_spelling_of_a_request_gets_past_the_gate,
+    headers_full_of_nonsense_are_read_or_refused,
+    what_is_ours_is_never_asked_of_the_site,
+);
 
 /// A good session token of another deployment's room of the same name.
 async fn of_another_deployment() -> (String, String) {
@@ -20,10 +27,9 @@ async fn tokens(client: &Client, event: &str) -> (String, String) {
     (token, body["session_token"].as_str().unwrap().to_owned())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn nobody_gets_in_with_tokens_that_are_not_theirs() {
-    let house = House::with(json!({})).await;
-    house.api.put("gala", json!({"gate": {"paths": ["/gala/*"]}})).await;
+async fn nobody_gets_in_with_tokens_that_are_not_theirs(host: Host) {
+    let gala = json!({"gate": {"paths": ["/gala/*"]}});
+    let house = House::with_rooms(host, &[("sale", json!({})), ("gala", gala)]).await;
     let (waiting, good) = tokens(&house.api, "sale").await;
     let (_, gala) = tokens(&house.api, "gala").await;
     let (_, other) = of_another_deployment().await;
@@ -36,7 +42,7 @@ async fn nobody_gets_in_with_tokens_that_are_not_theirs() {
     };
     let longer = parts.join(".");
     let none = format!("eyJ0eXAiOiJKV1QiLCJhbGciOiJub25lIn0.{}.", parts[1]);
-    house.api.put("sale", held()).await;
+    house.put("sale", held()).await;
     let mut thief = house.visitor();
     thief.cookies.insert("__Host-anteroom-session-sale".into(), good.clone());
     thief.page("/").await.of_the_shop();
@@ -69,17 +75,18 @@ async fn nobody_gets_in_with_tokens_that_are_not_theirs() {
         }
         let _ = what;
     }
-    house.api.send(house.api.admin("POST", "/rooms/sale/reset")).await.ok(200);
+    house.reset("sale").await;
     let mut old = house.visitor();
     old.cookies.insert("__Host-anteroom-session-sale".into(), good);
     old.asset("/x").await.refused("NOT_READY");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn no_spelling_of_a_request_gets_past_the_gate() {
-    let house =
-        House::with(json!({"mode": "hold", "gate": {"paths": ["/tickets/*"], "bypass_paths": ["/tickets/assets/*"]}}))
-            .await;
+async fn no_spelling_of_a_request_gets_past_the_gate(host: Host) {
+    let house = House::open(
+        host,
+        json!({"mode": "hold", "gate": {"paths": ["/tickets/*"], "bypass_paths": ["/tickets/assets/*"]}}),
+    )
+    .await;
     let get = |target: &str, headers: &str| format!("GET {target} HTTP/1.1\r\nconnection: close\r\n{headers}\r\n");
     let host = "host: shop.example\r\n";
     for target in [
@@ -137,9 +144,8 @@ async fn no_spelling_of_a_request_gets_past_the_gate() {
     assert!(answer.contains("x-shop"), "{answer}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn headers_full_of_nonsense_are_read_or_refused() {
-    let house = House::with(held()).await;
+async fn headers_full_of_nonsense_are_read_or_refused(host: Host) {
+    let house = House::open(host, held()).await;
     let jar =
         (0..60).map(|n| format!("__Host-anteroom-session-sale=x.y.z{n}; junk{n}=1")).collect::<Vec<_>>().join("; ");
     let long = "x".repeat(8_192);
@@ -176,9 +182,8 @@ async fn headers_full_of_nonsense_are_read_or_refused() {
     assert!(!answer.to_lowercase().contains("set-cookie"), "the same place: {answer}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_ours_is_never_asked_of_the_site() {
-    let house = House::with(json!({"mode": "passthrough"})).await;
+async fn what_is_ours_is_never_asked_of_the_site(host: Host) {
+    let house = House::open(host, json!({"mode": "passthrough"})).await;
     let mut visitor = house.visitor();
     for path in ["/api/v1/queue/nothing", "/api/v1/admin/rooms/x/y", "/api/v1/edge/x", "/api/v1/reservations/1/x"] {
         let got = visitor.data(path).await;

@@ -1,7 +1,9 @@
 //! A gate, the site behind it, and who visits.
 
 use crate::shop::Shop;
-use crate::support::{Client, Site, Store};
+use crate::support::wire::Wire;
+use crate::support::{Client, EDGE, SECRET, Site, Store, eventually};
+use anteroom_testkit::workerd::Workerd;
 use reqwest::header::HeaderMap;
 use reqwest::{Method, redirect};
 use serde_json::{Value, json};
@@ -10,8 +12,19 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+/// Where the gate stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Host {
+    /// In the origin.
+    Native,
+    /// In the worker, on workerd in front of an origin.
+    Edge,
+}
+
 /// See the module's comment.
 pub struct House {
+    /// Where its gate stands.
+    pub host: Host,
     /// The address to visit.
     pub base: String,
     /// The origin's API.
@@ -20,24 +33,102 @@ pub struct House {
     pub shop: Shop,
     /// What holds it up.
     pub site: Site,
+    /// The worker, and the way from it to the origin.
+    pub front: Option<(Workerd, Wire)>,
 }
 
 impl House {
-    /// The origin's own gate.
-    pub async fn native(store: Store, more: &[(&str, &str)]) -> Self {
-        let shop = Shop::open().await;
-        let url = shop.url();
-        let settings = [&[("ANTEROOM_UPSTREAM", url.as_str())], more].concat();
-        let site = store.start(&settings).await;
-        let api = Client::new(site.base());
-        Self { base: site.base().to_owned(), api, shop, site }
+    /// A gate with a room called `sale`.
+    pub async fn open(host: Host, settings: Value) -> Self {
+        Self::with_rooms(host, &[("sale", settings)]).await
     }
 
-    /// One with a room called `sale`.
-    pub async fn with(settings: Value) -> Self {
-        let house = Self::native(Store::Embedded, &[]).await;
-        house.api.put("sale", settings).await;
-        house
+    /// A gate with these rooms.
+    pub async fn with_rooms(host: Host, rooms: &[(&str, Value)]) -> Self {
+        Self::set_up(host, Store::Embedded, &[], rooms).await
+    }
+
+    /// The origin's own gate, without rooms.
+    pub async fn native(store: Store, more: &[(&str, &str)]) -> Self {
+        Self::set_up(Host::Native, store, more, &[]).await
+    }
+
+    /// A gate in front of an origin with these settings beside the usual ones.
+    pub async fn set_up(host: Host, store: Store, more: &[(&str, &str)], rooms: &[(&str, Value)]) -> Self {
+        let shop = Shop::open().await;
+        Self::before(host, store, more, rooms, shop, None).await
+    }
+
+    /// A gate in front of the site at `upstream`, or of the shop.
+    async fn before(
+        host: Host,
+        store: Store,
+        more: &[(&str, &str)],
+        rooms: &[(&str, Value)],
+        shop: Shop,
+        upstream: Option<&str>,
+    ) -> Self {
+        let url = upstream.map_or_else(|| shop.url(), str::to_owned);
+        let own = (host == Host::Native).then_some(("ANTEROOM_UPSTREAM", url.as_str()));
+        let settings: Vec<(&str, &str)> = own.iter().chain(more).copied().collect();
+        let site = store.start(&settings).await;
+        let api = Client::new(site.base());
+        // The edge asks for the rooms as it starts, and from then on every few seconds.
+        for (event, settings) in rooms {
+            api.put(event, settings.clone()).await;
+        }
+        let front = match host {
+            Host::Native => None,
+            Host::Edge => {
+                let wire = Wire::to(site.base()).await;
+                let bindings = [
+                    ("ORIGIN", wire.url()),
+                    ("UPSTREAM", url.as_str()),
+                    ("ANTEROOM_SECRET", SECRET),
+                    ("ANTEROOM_EDGE_TOKEN", EDGE),
+                ];
+                Some((tokio::task::block_in_place(|| Workerd::start(&bindings)), wire))
+            }
+        };
+        // What starts the edge asks it something, to see whether it answers.
+        shop.seen.requests.store(0, std::sync::atomic::Ordering::SeqCst);
+        let base = front.as_ref().map_or_else(|| site.base().to_owned(), |(workerd, _)| workerd.url());
+        Self { host, base, api, shop, site, front }
+    }
+
+    /// A gate that guards nothing, in front of another site.
+    pub async fn in_front_of(host: Host, upstream: &str) -> Self {
+        Self::before(host, Store::Embedded, &[], &[], Shop::open().await, Some(upstream)).await
+    }
+
+    /// Changes the settings of a room, and waits until the gate knows them: an edge asks every five seconds.
+    pub async fn put(&self, event: &str, settings: Value) {
+        let all = self.api.put(event, settings).await;
+        let Some((_, wire)) = &self.front else { return };
+        eventually("the edge is told", async || {
+            self.look_at_board(event).await;
+            (wire.told(event).as_ref() == Some(&all)).then_some(())
+        })
+        .await;
+        // The answer has passed the wire; now it has arrived.
+        self.look_at_board(event).await;
+        self.look_at_board(event).await;
+    }
+
+    /// Begins a new generation, and waits until the gate knows it: an edge asks every second.
+    pub async fn reset(&self, event: &str) {
+        let before = self.look_at_board(event).await["generation"].as_u64();
+        self.api.send(self.api.admin("POST", &format!("/rooms/{event}/reset"))).await.ok(200);
+        eventually("the gate knows of the reset", async || {
+            (self.look_at_board(event).await["generation"].as_u64() > before).then_some(())
+        })
+        .await;
+    }
+
+    /// The public board, as the gate has it.
+    pub async fn look_at_board(&self, event: &str) -> Value {
+        let client = Client::new(&self.base);
+        client.get(&format!("/api/v1/queue/board?event_id={event}")).await.body
     }
 
     /// Somebody with a browser that keeps cookies.

@@ -1,13 +1,24 @@
 //! The whole life of a visit: shown a page, called, inside, renewed, over, and again.
 
-use crate::house::{House, held, quick};
+use crate::house::{Host, House, held, quick};
 use crate::support::client::{claims_of, ticket_of};
 use crate::support::eventually;
 use serde_json::json;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_visitor_waits_is_called_goes_in_and_is_done() {
-    let house = House::with(json!({"mode": "hold", "min_wait": [], "session_sec": 2, "session_renew": false})).await;
+on_both_hosts!(
+    a_visitor_waits_is_called_goes_in_and_is_done,
+    whoever_finds_no_line_is_let_in_at_once_with_one_cookie,
+    a_session_that_is_used_lasts_and_its_cookie_with_it,
+    a_program_that_carries_its_session_is_told_when_it_is_extended,
+    the_site_says_when_a_visitor_is_done,
+    bypasses_go_through_and_the_most_specific_room_guards,
+    programs_wait_with_what_they_are_told,
+    a_reset_puts_everybody_out_and_a_turn_of_another_room_lets_nobody_in,
+);
+
+async fn a_visitor_waits_is_called_goes_in_and_is_done(host: Host) {
+    let house =
+        House::open(host, json!({"mode": "hold", "min_wait": [], "session_sec": 2, "session_renew": false})).await;
     let mut visitor = house.visitor();
     let first = visitor.page("/tickets?day=1").await;
     assert_eq!(first.status, 200);
@@ -20,7 +31,7 @@ async fn a_visitor_waits_is_called_goes_in_and_is_done() {
     }
     assert_eq!(visitor.post("enter", "/tickets?day=1", None).await.header("location"), Some("/tickets?day=1"));
     assert_eq!(visitor.token("session"), None, "not before the turn");
-    house.api.put("sale", json!({"mode": "line"})).await;
+    house.put("sale", json!({"mode": "line"})).await;
     let entered = visitor.enter(&house, "/tickets?day=1").await;
     assert_eq!((entered.status, entered.header("location")), (303, Some("/tickets?day=1")));
     assert!(visitor.token("session").is_some() && visitor.token("wait").is_none());
@@ -31,7 +42,7 @@ async fn a_visitor_waits_is_called_goes_in_and_is_done() {
     assert_eq!(asked["headers"]["anteroom-ticket"], json!([ticket_of(&place).to_string()]));
     assert_eq!(asked["headers"].get("cookie"), None, "our cookies are not the site's business");
     assert_eq!(inside.header("cache-control"), Some("public, max-age=60"), "nothing of ours is in it");
-    house.api.put("sale", json!({"mode": "hold"})).await;
+    house.put("sale", json!({"mode": "hold"})).await;
     let again = eventually("the session is over", async || {
         let got = visitor.page("/tickets").await;
         (got.header("x-shop").is_none()).then_some(got)
@@ -41,9 +52,8 @@ async fn a_visitor_waits_is_called_goes_in_and_is_done() {
     assert!(ticket_of(visitor.token("wait").unwrap()) > ticket_of(&place), "a second visit is another place");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn whoever_finds_no_line_is_let_in_at_once_with_one_cookie() {
-    let house = House::with(quick()).await;
+async fn whoever_finds_no_line_is_let_in_at_once_with_one_cookie(host: Host) {
+    let house = House::open(host, quick()).await;
     let mut visitor = house.visitor();
     let got = visitor.page("/tickets").await;
     got.of_the_shop();
@@ -55,9 +65,8 @@ async fn whoever_finds_no_line_is_let_in_at_once_with_one_cookie() {
     assert_eq!(house.api.stats("sale").await["entered_total"], 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_session_that_is_used_lasts_and_its_cookie_with_it() {
-    let house = House::with(json!({"burst": 100, "min_wait": [], "session_sec": 4})).await;
+async fn a_session_that_is_used_lasts_and_its_cookie_with_it(host: Host) {
+    let house = House::open(host, json!({"burst": 100, "min_wait": [], "session_sec": 4})).await;
     let mut visitor = house.visitor();
     visitor.page("/tickets").await.of_the_shop();
     let end = |token: &str| claims_of(token)["exp"].as_u64().unwrap();
@@ -72,9 +81,8 @@ async fn a_session_that_is_used_lasts_and_its_cookie_with_it() {
     assert_eq!((&stats["entered_total"], &stats["active"]), (&json!(1), &json!(1)), "{stats}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_program_that_carries_its_session_is_told_when_it_is_extended() {
-    let house = House::with(json!({"burst": 100, "min_wait": [], "session_sec": 4})).await;
+async fn a_program_that_carries_its_session_is_told_when_it_is_extended(host: Host) {
+    let house = House::open(host, json!({"burst": 100, "min_wait": [], "session_sec": 4})).await;
     let mut program = house.visitor().without_cookies();
     let mut token = program.data("/x").await.header("anteroom-token").unwrap().to_owned();
     let end = |token: &str| claims_of(token)["exp"].as_u64().unwrap();
@@ -90,9 +98,8 @@ async fn a_program_that_carries_its_session_is_told_when_it_is_extended() {
     assert_eq!(house.api.stats("sale").await["entered_total"], 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_site_says_when_a_visitor_is_done() {
-    let house = House::with(json!({"capacity": 1, "burst": 100, "min_wait": []})).await;
+async fn the_site_says_when_a_visitor_is_done(host: Host) {
+    let house = House::open(host, json!({"capacity": 1, "burst": 100, "min_wait": []})).await;
     let mut visitor = house.visitor();
     visitor.page("/tickets").await.of_the_shop();
     let stale = visitor.clone();
@@ -107,11 +114,13 @@ async fn the_site_says_when_a_visitor_is_done() {
     stale.page("/tickets").await.is_page("line");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn bypasses_go_through_and_the_most_specific_room_guards() {
-    let house = House::with(json!({"mode": "hold", "gate": {"bypass_paths": ["/assets/*"]}})).await;
-    house.api.put("vip", json!({"mode": "hold", "gate": {"paths": ["/vip/*"]}})).await;
-    house.api.put("fan", json!({"mode": "reject", "gate": {"hosts": ["fan.example"]}})).await;
+async fn bypasses_go_through_and_the_most_specific_room_guards(host: Host) {
+    let rooms = [
+        ("sale", json!({"mode": "hold", "gate": {"bypass_paths": ["/assets/*"]}})),
+        ("vip", json!({"mode": "hold", "gate": {"paths": ["/vip/*"]}})),
+        ("fan", json!({"mode": "reject", "gate": {"hosts": ["fan.example"]}})),
+    ];
+    let house = House::with_rooms(host, &rooms).await;
     let mut visitor = house.visitor();
     visitor.asset("/assets/app.css").await.of_the_shop();
     visitor.ask("OPTIONS", "/tickets", &[], None).await.of_the_shop();
@@ -122,15 +131,14 @@ async fn bypasses_go_through_and_the_most_specific_room_guards() {
     let mut fan = house.visitor().at("fan.example");
     fan.page("/tickets").await.is_page("closed");
     fan.data("/tickets").await.refused("ROOM_FULL");
-    house.api.put("sale", json!({"gate": {"hosts": ["shop.example"]}})).await;
-    house.api.put("vip", json!({"gate": {"hosts": ["shop.example"]}})).await;
+    house.put("sale", json!({"gate": {"hosts": ["shop.example"]}})).await;
+    house.put("vip", json!({"gate": {"hosts": ["shop.example"]}})).await;
     house.visitor().at("else.example").data("/tickets").await.refused("NOT_FOUND");
     house.visitor().at("shop.example").page("/tickets").await.is_page("line");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn programs_wait_with_what_they_are_told() {
-    let house = House::with(held()).await;
+async fn programs_wait_with_what_they_are_told(host: Host) {
+    let house = House::open(host, held()).await;
     let mut program = house.visitor().without_cookies();
     let got = program.data("/api/orders").await;
     assert_eq!(got.status, 403);
@@ -141,7 +149,7 @@ async fn programs_wait_with_what_they_are_told() {
     let json = ("accept", "application/json");
     let again = program.ask("GET", "/api/orders", &[json, ("anteroom-token", token)], None).await;
     assert_eq!(again.refused("NOT_READY")["position"], 1, "the same place");
-    house.api.put("sale", json!({"mode": "line"})).await;
+    house.put("sale", json!({"mode": "line"})).await;
     house.api.ready(token).await;
     let inside = program.ask("GET", "/api/orders", &[json, ("authorization", &format!("Bearer {token}"))], None).await;
     inside.of_the_shop();
@@ -149,7 +157,7 @@ async fn programs_wait_with_what_they_are_told() {
     let inside = program.ask("POST", "/api/orders", &[json, ("anteroom-token", &session)], Some("two")).await;
     assert_eq!(inside.of_the_shop()["body"], "two");
     assert_eq!(inside.of_the_shop()["headers"].get("anteroom-token"), None);
-    house.api.put("sale", json!({"mode": "hold"})).await;
+    house.put("sale", json!({"mode": "hold"})).await;
     for (method, headers) in [
         ("GET", &[("accept", "image/*")][..]),
         ("GET", &[("accept", "*/*")]),
@@ -163,19 +171,18 @@ async fn programs_wait_with_what_they_are_told() {
     assert_eq!(house.api.stats("sale").await["issued"], 1, "who would not see a place gets none");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_reset_puts_everybody_out_and_a_turn_of_another_room_lets_nobody_in() {
-    let house = House::with(quick()).await;
-    house.api.put("gala", json!({"mode": "hold", "gate": {"paths": ["/gala/*"]}})).await;
+async fn a_reset_puts_everybody_out_and_a_turn_of_another_room_lets_nobody_in(host: Host) {
+    let gala = json!({"mode": "hold", "gate": {"paths": ["/gala/*"]}});
+    let house = House::with_rooms(host, &[("sale", quick()), ("gala", gala)]).await;
     let mut visitor = house.visitor();
     visitor.page("/tickets").await.of_the_shop();
     visitor.page("/gala/1").await.is_page("line");
     let session = visitor.token("session").unwrap().clone();
     visitor.cookies.insert("__Host-anteroom-session-gala".into(), session);
     visitor.page("/gala/1").await.is_page("line");
-    house.api.put("sale", json!({"mode": "hold"})).await;
+    house.put("sale", json!({"mode": "hold"})).await;
     visitor.page("/tickets").await.of_the_shop();
-    house.api.send(house.api.admin("POST", "/rooms/sale/reset")).await.ok(200);
+    house.reset("sale").await;
     visitor.page("/tickets").await.is_page("line");
 }
 
@@ -183,7 +190,7 @@ async fn a_reset_puts_everybody_out_and_a_turn_of_another_room_lets_nobody_in() 
 async fn the_rate_limit_counts_joins_and_not_the_pictures_of_a_page() {
     let limits = [("ANTEROOM_RATE_PER_SEC", "1"), ("ANTEROOM_RATE_BURST", "3")];
     let house = House::native(crate::support::Store::Embedded, &limits).await;
-    house.api.put("sale", quick()).await;
+    house.put("sale", quick()).await;
     let mut visitor = house.visitor();
     visitor.page("/tickets").await.of_the_shop();
     for _ in 0..100 {
@@ -205,7 +212,7 @@ async fn the_rate_limit_counts_joins_and_not_the_pictures_of_a_page() {
 async fn somebody_known_has_one_place_with_and_without_cookies() {
     let issuer = crate::support::issuer::Issuer::start().await;
     let house = House::native(crate::support::Store::Embedded, &issuer.variables()).await;
-    house.api.put("sale", held()).await;
+    house.put("sale", held()).await;
     let bearer = |user: &str| format!("Bearer {}", issuer.token(user));
     let (ann, bob) = (bearer("ann"), bearer("bob"));
     let mut program = house.visitor().without_cookies();
@@ -218,7 +225,7 @@ async fn somebody_known_has_one_place_with_and_without_cookies() {
     // A person in a browser shows no such token, and goes in all the same.
     let mut visitor = house.visitor();
     visitor.page("/").await.is_page("line");
-    house.api.put("sale", json!({"mode": "line"})).await;
+    house.put("sale", json!({"mode": "line"})).await;
     let waiting = visitor.token("wait").unwrap().clone();
     house.api.ready(&waiting).await;
     assert_eq!(visitor.post("enter", "/", None).await.status, 303);

@@ -1,7 +1,7 @@
 //! The gate over real sockets: a real origin in front of a small real site, visited as browsers, programs and hostile clients do.
 //!
-//! The tests are functions of a [`house::House`]: an address to visit, the site behind it, and the API of the origin. Whatever else
-//! makes one can be held to the same guarantees.
+//! One list of behaviours for both hosts of the gate: most tests are functions of a [`house::Host`] and run against the origin's own gate
+//! and against the worker on workerd. A test that runs on one host only, or asks less of one, says why.
 
 #![allow(clippy::unwrap_used, reason = "all of it is test, not only what is marked as such")]
 
@@ -19,3 +19,4 @@ mod hostile;
 mod life;
 mod outage;
 mod streams;
+mod wait;

@@ -1,19 +1,25 @@
 //! Bodies pass as they come, in both directions, and whoever hangs up is not worked for.
 
-use crate::house::House;
+use crate::house::{Host, House};
 use crate::support::{Store, eventually};
 use serde_json::json;
 use std::sync::atomic::Ordering;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 
-async fn open() -> House {
-    House::with(json!({"mode": "passthrough"})).await
+on_both_hosts!(
+    the_first_bytes_of_an_answer_arrive_before_the_last_are_made,
+    the_first_bytes_of_a_request_arrive_before_the_last_are_sent,
+    a_hundred_megabytes_pass_in_both_directions_in_little_memory,
+    whoever_hangs_up_is_not_worked_for,
+);
+
+async fn open(host: Host) -> House {
+    House::open(host, json!({"mode": "passthrough"})).await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_first_bytes_of_an_answer_arrive_before_the_last_are_made() {
-    let house = open().await;
+async fn the_first_bytes_of_an_answer_arrive_before_the_last_are_made(host: Host) {
+    let house = open(host).await;
     let (send, pieces) = mpsc::unbounded_channel();
     *house.shop.seen.pieces.lock() = Some(pieces);
     let mut stream = house.connect().await;
@@ -30,9 +36,10 @@ async fn the_first_bytes_of_an_answer_arrive_before_the_last_are_made() {
     assert!(String::from_utf8_lossy(&got).ends_with("0\r\n\r\n"), "{}", String::from_utf8_lossy(&got));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_first_bytes_of_a_request_arrive_before_the_last_are_sent() {
-    let house = House::native(Store::Embedded, &[("ANTEROOM_UPSTREAM_FIRST_BYTE_SEC", "1")]).await;
+async fn the_first_bytes_of_a_request_arrive_before_the_last_are_sent(host: Host) {
+    // The worker's limit cannot be set.
+    let more = if host == Host::Native { &[("ANTEROOM_UPSTREAM_FIRST_BYTE_SEC", "1")][..] } else { &[] };
+    let house = House::set_up(host, Store::Embedded, more, &[]).await;
     let mut stream = house.connect().await;
     let head = b"POST /upload HTTP/1.1\r\nhost: a\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n";
     stream.write_all(head).await.unwrap();
@@ -58,9 +65,8 @@ fn peak() -> u64 {
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_megabytes_pass_in_both_directions_in_little_memory() {
-    let house = open().await;
+async fn a_hundred_megabytes_pass_in_both_directions_in_little_memory(host: Host) {
+    let house = open(host).await;
     let before = peak();
     let mut stream = house.connect().await;
     stream.write_all(b"GET /endless HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
@@ -87,9 +93,8 @@ async fn a_hundred_megabytes_pass_in_both_directions_in_little_memory() {
     assert!(more < 60 << 20, "{more} bytes more for 200 megabytes");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn whoever_hangs_up_is_not_worked_for() {
-    let house = open().await;
+async fn whoever_hangs_up_is_not_worked_for(host: Host) {
+    let house = open(host).await;
     let given_up = || house.shop.seen.given_up.load(Ordering::SeqCst);
     let mut stream = house.connect().await;
     stream.write_all(b"GET /hang HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();

@@ -13,7 +13,7 @@ mod house;
 #[allow(dead_code, reason = "the suite of the gate uses the rest")]
 mod shop;
 
-use house::{BROWSER, House, held};
+use house::{BROWSER, Host, House, held};
 use serde_json::json;
 use shop::Shop;
 use std::process::{Child, Command, Stdio};
@@ -74,7 +74,8 @@ async fn behind_nginx(settings: serde_json::Value) -> (House, Nginx) {
     // Bound for a moment only: nginx has to be told a port.
     let listen = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let nginx = Nginx::start(&listen, site.base(), &shop.url());
-    let house = House { base: format!("http://{listen}"), api: Client::new(site.base()), shop, site };
+    let (base, api) = (format!("http://{listen}"), Client::new(site.base()));
+    let house = House { host: Host::Native, base, api, shop, site, front: None };
     house.api.put("sale", settings).await;
     eventually("nginx listens", async || tokio::net::TcpStream::connect(&listen).await.ok()).await;
     (house, nginx)

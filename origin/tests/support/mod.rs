@@ -6,6 +6,7 @@
 pub mod client;
 pub mod issuer;
 pub mod process;
+pub mod wire;
 
 #[allow(unused_imports, reason = "each suite uses its part")]
 pub use client::{Client, token_of};
@@ -123,6 +124,27 @@ macro_rules! on_both_stores {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $name() {
                 super::$name(crate::support::Store::Redis).await;
+            })*
+        }
+    };
+}
+
+#[allow(unused_macros, reason = "each suite uses its part")]
+/// Makes each function a test of the origin's own gate and one of the edge's, on workerd in front of an origin. The latter exist with
+/// the feature `edge-tests` only: `cargo xtask test --only edge`.
+macro_rules! on_both_hosts {
+    ($($name:ident),* $(,)?) => {
+        mod native {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                super::$name(crate::house::Host::Native).await;
+            })*
+        }
+        #[cfg(feature = "edge-tests")]
+        mod edge {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                super::$name(crate::house::Host::Edge).await;
             })*
         }
     };
