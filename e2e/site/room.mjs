@@ -18,6 +18,7 @@ export class Room {
     Object.assign(room, { house, event, host, url: `http://${host}:${house.door.port}` });
     await room.set({ ...Room.USUAL, ...settings, page: { ...Room.USUAL.page, ...settings.page }, gate: { hosts: [host], ...settings.gate } });
     await until(`${host} is known at the door`, async () => [403, 503].includes((await house.ask(room, "/")).status));
+    house.shop.forget(room.host);
     return room;
   }
 

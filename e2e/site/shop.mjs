@@ -11,7 +11,7 @@ const tickets = `<p>Row 7 is still free.</p>
 <p><a href="/">Home</a> <a href="/tickets?day=3">Another day</a></p>
 <form method="post" action="/tickets/order"><input type="hidden" name="seat" value="7-12"><button>Order</button></form>`;
 
-/** Opens a shop: `{ url, requests, close }`. */
+/** Opens a shop: `{ url, requests, forget, close }`. */
 export async function openShop() {
   const requests = [];
   const server = createServer((request, response) => {
@@ -39,7 +39,9 @@ export async function openShop() {
   });
   await new Promise((done) => server.listen(0, "127.0.0.1", done));
   const close = () => new Promise((done) => { server.close(done); server.closeAllConnections(); });
-  return { url: `http://127.0.0.1:${server.address().port}`, requests, close };
+  // An edge that has not heard of a room lets requests through: those that found out whether it has.
+  const forget = (host) => { for (let at = requests.length; at-- > 0;) if (requests[at].host.startsWith(host)) requests.splice(at, 1); };
+  return { url: `http://127.0.0.1:${server.address().port}`, requests, forget, close };
 }
 
 /** What is remembered of a request. Not every door can ask in the name of the host that its visitor asked for, but each says which that was. */

@@ -1,11 +1,12 @@
 // What an operator does to a room, as visitors see it.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { House } from "../site/house.mjs";
+import { HOST, House } from "../site/house.mjs";
 import { Visitor, closeBrowser } from "../site/visitor.mjs";
 import { until } from "../site/until.mjs";
 
-const soon = (sec) => new Date(Date.now() + sec * 1000).toISOString();
+// Late enough for a visitor to come before it. The edge hears of a new room seconds later than the origin.
+const soon = () => new Date(Date.now() + (HOST === "edge" ? 25_000 : 12_000)).toISOString();
 
 describe("the operator's hand", { concurrency: 4 }, () => {
   let house;
@@ -34,12 +35,12 @@ describe("the operator's hand", { concurrency: 4 }, () => {
   });
 
   test("before the opening a visitor has a place and a countdown, and is called when it opens", async (t) => {
-    const room = await house.room({ capacity: null, schedule: { opens: soon(9) } });
+    const room = await house.room({ capacity: null, schedule: { opens: soon() } });
     const visitor = await Visitor.come(t, room);
     await visitor.go("/tickets?day=2");
     await visitor.until("before");
     const left = await visitor.text("opens");
-    assert.match(left, /^0:0\d$/);
+    assert.match(left, /^0:\d\d$/);
     await until("it counts down", async () => (await visitor.text("opens")) < left);
     assert(!house.shop.requests.some(({ host }) => host.startsWith(room.host)));
     await visitor.until("shop");
@@ -47,11 +48,11 @@ describe("the operator's hand", { concurrency: 4 }, () => {
   });
 
   test("who comes before anybody can join sees when that is, and is in line then", async (t) => {
-    const room = await house.room({ schedule: { joins_open: soon(6) } });
+    const room = await house.room({ schedule: { joins_open: soon() } });
     const visitor = await Visitor.come(t, room);
     await visitor.go("/tickets?day=2");
     await visitor.until("not_open");
-    assert.match(await visitor.text("opens"), /^0:0\d$/);
+    assert.match(await visitor.text("opens"), /^0:\d\d$/);
     assert.equal((await room.stats()).issued, 0);
     await visitor.until("shop");
     assert.equal(visitor.page.url(), `${room.url}/tickets?day=2`);
