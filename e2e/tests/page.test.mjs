@@ -41,7 +41,6 @@ async function open(file, { status, html, javaScriptEnabled = true, stays = fals
     }
     if (request.method() === "POST") {
       seen.posts.push(`${pathname} ${request.postData()}`);
-      if (stays) return route.fulfill({ status: 204 });
       return route.fulfill({ contentType: "text/html", body: "<title>in</title>in" });
     }
     if (request.isNavigationRequest()) seen.loads += 1;
@@ -53,6 +52,8 @@ async function open(file, { status, html, javaScriptEnabled = true, stays = fals
     new PerformanceObserver((list) => { for (const entry of list.getEntries()) window.shift += entry.value; })
       .observe({ type: "layout-shift", buffered: true });
   });
+  // A page that goes in while the next one is being loaded would break that off.
+  if (stays) await page.addInitScript(() => { HTMLFormElement.prototype.submit = () => {}; });
   await page.goto(ADDRESS);
   return { page, seen, context, text: (id) => page.textContent(`#${id}`), until: (run, arg) => page.waitForFunction(run, arg, { timeout: 15000 }) };
 }

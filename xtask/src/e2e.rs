@@ -34,7 +34,7 @@ pub fn edge() -> Result<()> {
 
 fn visits(host: &str) -> Result<Command> {
     let mut command = at_root("node")?;
-    command.args(["--test", "--test-reporter=spec", AT_ONCE]);
+    command.args(["--test", "--test-reporter=spec", "--test-timeout=180000", AT_ONCE]);
     command.env("ANTEROOM_E2E_HOST", host).env("ANTEROOM_SERVER", built::server(Profile::Dev)?);
     command.env("ANTEROOM_E2E_SHOTS", built::target()?.join("e2e/screenshots"));
     Ok(command)
