@@ -101,10 +101,10 @@ describe("the operator's hand", { concurrency: 4 }, () => {
     const template = `<!doctype html>
 <html lang="{{ lang }}"><head>{% include "head.html" %}<style nonce="{{ nonce }}">h1 { text-transform: uppercase }</style></head>
 <body><main id="page" data-scene="{{ scene }}" data-state="{{ state }}">
-{% if scene == "line" and state != "entered" %}
+{% if in_line %}
 <h1>{{ heading }}</h1><p>You are <b id="position">{{ position }}</b>. <span id="eta">{{ eta }}</span></p><p id="connection">{{ connection }}</p>
 <p id="news" role="status"></p>
-<form id="go" method="post" action="/gate/enter" {% if state != "ready" %}hidden{% endif %}>{% include "fields.html" %}<button id="enter">{{ t.page.enter }}</button></form>
+<form id="go" method="post" action="/gate/enter" {% if not is.ready %}hidden{% endif %}>{% include "fields.html" %}<button id="enter">{{ t.page.enter }}</button></form>
 {% else %}{% include "notice.html" %}{% endif %}
 </main>{% include "script.html" %}</body></html>`;
     const room = await house.room({ page: { template } });
@@ -123,7 +123,7 @@ describe("the operator's hand", { concurrency: 4 }, () => {
   test("a script that gets into a title, a message or a template does not run", async (t) => {
     const evil = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 2'>";
     const room = await house.room({
-      page: { title: evil, message: `</script>${evil}`, template: `{% extends "layout.html" %}{% block footer %}<footer>${evil}</footer>{% endblock %}` },
+      page: { title: evil, message: `</script>${evil}`, template: `{% include "layout.html" %}<footer>${evil}</footer>` },
     });
     await room.crowd(2);
     const visitor = await Visitor.come(t, room);
