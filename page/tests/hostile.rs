@@ -43,7 +43,7 @@ fn template() -> impl Strategy<Value = String> {
         4 => proptest::sample::select(vec![
             "{{ title }}", "{{ style }}", "{{ \"é\\x\" }}", "{% if title %}", "{% else if ?.x %}", "{% else %}", "{% endif %}",
             "{% for x in headings %}", "{% for k, v in t.live %}", "{{ loop.index }}", "{% endfor %}", "{% with t as x %}",
-            "{{ x.page.enter }}", "{% endwith %}", "{% include \"line.html\" %}", "{% include \"layout.html\" with x %}", "{# é #}",
+            "{{ x.page.enter }}", "{% include \"fields.html\" %}", "{% with title as xyz %}", "{% endwith %}", "{% include \"line.html\" %}", "{% include \"layout.html\" with x %}", "{# é #}",
             "{#}", "{{ 99999999999999999999 }}", "{{ -0.5 }}", "{{ headings.9.text }}", "{{ headings.0.text }}",
         ]).prop_map(str::to_owned),
         1 => ".{0,6}",

@@ -198,7 +198,7 @@ fn the_line_of_a_problem_is_right_in_any_script() {
 fn a_template_that_fails_or_never_ends_gives_way_to_the_built_in_one() {
     let pages = Pages::new();
     let loops = |inside: &str| format!("{{% for name, text in t.live %}}{inside}{{% endfor %}}");
-    let deep = "{% if title %}".repeat(400) + &"{% endif %}".repeat(400);
+    let deep = "{% if title %}".repeat(200) + &"{% endif %}".repeat(200);
     for (template, problem) in [
         ("{% if".to_owned(), "invalid syntax"),
         ("\n\n{{ nobody.knows }}".to_owned(), "line 3"),
@@ -209,7 +209,7 @@ fn a_template_that_fails_or_never_ends_gives_way_to_the_built_in_one() {
         (loops(&"x".repeat(20_000)), "256 KiB"),
         ("{{ title | upper }}".to_owned(), "filters"),
         (format!("{{{{ {}title }}}}", "(".repeat(39_000)), "( in a tag"),
-        (deep, "more than 400 tags"),
+        (deep, "more than 200 tags"),
         ("{{ headings }}{{ t }}".to_owned(), "line 1"),
     ] {
         let page = pages.render(
@@ -225,9 +225,9 @@ fn a_template_that_fails_or_never_ends_gives_way_to_the_built_in_one() {
 
 #[test]
 fn the_deepest_template_there_may_be_fits_a_thread_of_a_host() {
-    let deep = "{% if title %}".repeat(200) + "{{ title }}" + &"{% endif %}".repeat(200);
+    let deep = "{% if title %}".repeat(100) + "{{ title }}" + &"{% endif %}".repeat(100);
     let chain =
-        "{% if message %}".to_owned() + &"{% else if message %}".repeat(397) + "{% else %}{{ title }}{% endif %}";
+        "{% if message %}".to_owned() + &"{% else if message %}".repeat(197) + "{% else %}{{ title }}{% endif %}";
     for template in [deep, chain] {
         // Hosts' threads have 2 MiB, and a module at the edge has 1 MiB of smaller, optimised frames.
         let thread = std::thread::Builder::new().stack_size(2 << 20).spawn(move || {

@@ -46,14 +46,18 @@ pub fn routes() -> Router {
 type Pages = State<Arc<Engine<'static>>>;
 
 async fn home(State(pages): Pages) -> Response {
-    show(&pages, "home.html", &Value::from([("", ()); 0]))
+    show(&pages, "home.html", &Value::from([("title", "Tickets go on sale")]))
 }
 
 /// The page that people wait for.
 async fn tickets(State(pages): Pages, headers: HeaderMap) -> Response {
     let number = headers.get(TICKET).and_then(|value| value.to_str().ok());
     let seats: Value = SEATS.iter().map(|&(name, price)| Value::from([("name", name), ("price", price)])).collect();
-    show(&pages, "tickets.html", &Value::from([("number", number.into()), ("seats", seats)]))
+    show(
+        &pages,
+        "tickets.html",
+        &Value::from([("title", "Choose your ticket".into()), ("number", number.into()), ("seats", seats)]),
+    )
 }
 
 /// Takes the order. The visitor is done: the gate is told, and the next person may come in. The page that follows can be reloaded
@@ -74,7 +78,7 @@ struct Bought {
 
 async fn thanks(State(pages): Pages, Query(bought): Query<Bought>) -> Response {
     let seat = SEATS.iter().map(|(name, _)| *name).find(|name| bought.seat.as_deref() == Some(*name));
-    show(&pages, "thanks.html", &Value::from([("seat", seat)]))
+    show(&pages, "thanks.html", &Value::from([("title", Some("Thank you")), ("seat", seat)]))
 }
 
 fn show(pages: &Engine<'static>, template: &str, facts: &Value) -> Response {
