@@ -1,5 +1,6 @@
 //! The published API as a client sees it: only the fields these tools need, everything else ignored.
 
+use anteroom_core::settings::parse_rfc3339;
 use anyhow::{Context as _, Result, anyhow};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Deserializer};
@@ -21,8 +22,8 @@ impl<'de> Deserialize<'de> for Moment {
             Shape::Number(n) if n < 1e11 => Ok(Self(n * 1000.0)),
             Shape::Number(n) => Ok(Self(n)),
             Shape::Text(text) => {
-                let time: jiff::Timestamp = text.parse().map_err(serde::de::Error::custom)?;
-                Ok(Self(time.as_microsecond() as f64 / 1e3))
+                let time = parse_rfc3339(&text);
+                time.map(|time| Self(time.0 as f64)).ok_or_else(|| serde::de::Error::custom("not a time in RFC 3339"))
             }
         }
     }

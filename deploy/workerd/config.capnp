@@ -24,6 +24,7 @@ const edge :Workerd.Worker = (
   bindings = [
     (name = "ORIGIN", fromEnvironment = "ORIGIN"),
     (name = "UPSTREAM", fromEnvironment = "UPSTREAM"),
+    (name = "TRUSTED", fromEnvironment = "TRUSTED"),
     (name = "ANTEROOM_SECRET", fromEnvironment = "ANTEROOM_SECRET"),
     (name = "ANTEROOM_EDGE_TOKEN", fromEnvironment = "ANTEROOM_EDGE_TOKEN"),
   ],

@@ -30,7 +30,7 @@ impl Rooms {
     /// Reads the origin's answer. All or nothing: a room that cannot be read would not be guarded.
     pub fn read(text: &str, etag: Option<String>) -> Result<Self, BadRooms> {
         let said: relay::Rooms = serde_json::from_str(text).map_err(BadRooms::Unreadable)?;
-        let rooms = said.rooms.into_iter().map(|room| match Settings::default().patched(&room.settings) {
+        let rooms = said.rooms.into_iter().map(|room| match Settings::of_origin(&room.settings) {
             Ok(settings) => Ok((room.event_id, Arc::new(settings))),
             Err(problems) => {
                 let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();

@@ -7,49 +7,18 @@
 //! Out of scope: whether a pass was spent, which the store knows.
 
 use crate::secret::Secrets;
-use anteroom_core::units::{EventId, Generation, Identity, Millis, Slot, Ticket};
+use anteroom_core::token::PassClaims;
+use anteroom_core::token::pass::{ISSUER, PASS_AUDIENCE};
+use anteroom_core::units::Millis;
 use aws_lc_rs::hkdf;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::fmt;
 use std::sync::Arc;
-
-/// The `iss` of every pass.
-pub const ISSUER: &str = "anteroom";
-/// The `aud` of every pass: what tells it from a waiting token.
-pub const AUDIENCE: &str = "anteroom:pass";
-
-/// What a pass says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PassClaims {
-    /// The event it admits to, and no other.
-    #[serde(rename = "evt")]
-    pub event: EventId,
-    /// The life of the room it belongs to.
-    #[serde(rename = "gen")]
-    pub generation: Generation,
-    /// The slot whose turn it is.
-    pub slot: Slot,
-    /// The ticket that stands in that slot.
-    #[serde(rename = "tkt")]
-    pub ticket: Ticket,
-    /// Who it was given to, if that is known.
-    #[serde(rename = "sub", default, skip_serializing_if = "Option::is_none")]
-    pub identity: Option<Identity>,
-    /// Names this pass, for spending it once.
-    pub jti: String,
-    /// When it was made, seconds since the epoch.
-    pub iat: u64,
-    /// When it stops being good, seconds since the epoch.
-    pub exp: u64,
-    /// When the session that it opens ends unless it is extended, seconds since the epoch.
-    #[serde(rename = "ses")]
-    pub session_ends: u64,
-}
 
 #[derive(Serialize)]
 struct SignedClaims<'a> {
@@ -160,7 +129,7 @@ impl PassKeys {
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_required_spec_claims(&["exp", "iss", "aud"]);
         validation.set_issuer(&[ISSUER]);
-        validation.set_audience(&[AUDIENCE]);
+        validation.set_audience(&[PASS_AUDIENCE]);
         // Time is an argument here, so that a test has its own; see `verify`.
         validation.validate_exp = false;
         Self { keys: keys.into(), validation: Arc::new(validation) }
@@ -170,7 +139,7 @@ impl PassKeys {
     pub fn sign(&self, claims: &PassClaims) -> String {
         let key = &self.keys[0];
         let header = Header { kid: Some(key.kid.clone()), ..Header::new(Algorithm::EdDSA) };
-        let claims = SignedClaims { iss: ISSUER, aud: AUDIENCE, claims };
+        let claims = SignedClaims { iss: ISSUER, aud: PASS_AUDIENCE, claims };
         jsonwebtoken::encode(&header, &claims, &key.encoding)
             .expect("a key that was read can sign, claims are plain JSON")
     }
@@ -251,6 +220,7 @@ impl fmt::Debug for PassKeys {
 mod tests {
     use super::*;
     use crate::secret::Secret;
+    use anteroom_core::units::{EventId, Generation, Identity, Slot, Ticket};
 
     fn fixed(seed: u8) -> PassKeys {
         PassKeys::of(vec![PassKey::new(Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap())])
@@ -348,7 +318,7 @@ mod tests {
             (forge(&keys, &none, body), PassError::Malformed),
             (forge(&keys, &hmac, body), PassError::Malformed),
             (forge(&keys, unkeyed, body), PassError::UnknownKey),
-            (forge(&keys, header, &body.replace(AUDIENCE, "anteroom:wait")), PassError::WrongPurpose),
+            (forge(&keys, header, &body.replace(PASS_AUDIENCE, "anteroom:wait")), PassError::WrongPurpose),
             (forge(&keys, header, &body.replace(r#""iss":"anteroom""#, r#""iss":"x""#)), PassError::WrongPurpose),
             (forge(&keys, header, &body.replace(r#""aud":"anteroom:pass","#, "")), PassError::WrongPurpose),
             (forge(&keys, header, &body.replace(r#""slot":7,"#, "")), PassError::Malformed),

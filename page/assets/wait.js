@@ -17,8 +17,24 @@
   let ahead = live.now - start;
   const now = () => tick() + ahead;
   const sec = (ms) => Math.max(0, Math.floor(ms / 1000));
+  const here = () => location.pathname + location.search;
+  const carries = () => here().includes("anteroom_token=");
+  // Asked by trying: some browsers say that cookies are on and keep none.
+  const keeps = (() => {
+    const trial = "anteroom-trial=1";
+    try {
+      document.cookie = `${trial}; Path=/; SameSite=Lax`;
+      const kept = document.cookie.includes(trial);
+      document.cookie = `${trial}; Path=/; SameSite=Lax; Max-Age=0`;
+      return kept;
+    } catch { return false; }
+  })();
+  // A place that no cookie keeps is kept by the address, for whoever reloads. One that a cookie keeps is not for addresses: they are
+  // passed on.
+  if (live.token && !keeps && !carries()) history.replaceState(null, "", `${here()}${location.search ? "&" : "?"}anteroom_token=${live.token}`);
+  if (!live.token && keeps && carries()) history.replaceState(null, "", live.to);
   const again = () => {
-    if (location.pathname + location.search === live.to) location.reload();
+    if (carries() || here() === live.to) location.reload();
     else location.replace(live.to);
   };
   let due = Infinity, timer, asking = false, failures = 0, work;
@@ -58,7 +74,7 @@
     const wait = () => (live.opens > now() ? Math.min(300000, live.opens - now() + 500 + spread * 3000) : pause * (1 + spread / 4));
     work = async () => {
       if (asking) return;
-      if (!navigator.cookieEnabled) return again();
+      if (!keeps) return again();
       asking = true;
       try {
         const [answer] = await get(live.to, { accept: "text/html" });

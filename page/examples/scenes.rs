@@ -1,5 +1,5 @@
 //! Writes every scene in every language to a folder, with the headers it goes out with, to be looked at and to be
-//! checked in a browser: `cargo run -p anteroom-page --example scenes -- FOLDER`, then `page/tests/browser.mjs`.
+//! checked in a browser: `cargo run -p anteroom-page --example scenes -- FOLDER`, then `e2e/tests/page.test.mjs`.
 
 use anteroom_core::code::ErrorCode;
 use anteroom_core::settings::{Page, Settings, rfc3339};
@@ -72,7 +72,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             StatusReply {
                 position: 1_234_567,
                 total_waiting: 9_876_543,
-                eta_sec: Some(9_000),
+                eta_sec: Some(9_600),
                 eta_low_sec: Some(7_300),
                 eta_high_sec: Some(12_000),
                 ..waiting.clone()

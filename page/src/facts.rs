@@ -2,15 +2,14 @@
 
 use crate::look::Look;
 use crate::scene::{Ask, Ended, Line, Scene, Seen};
+use crate::template::trusted;
 use crate::words::{Words, size};
 use anteroom_core::code::ErrorCode;
-use anteroom_core::settings::rfc3339;
+use anteroom_core::settings::{parse_rfc3339, rfc3339};
 use anteroom_core::status::StatusReply;
 use anteroom_core::units::Millis;
-use jiff::Timestamp;
-use minijinja::Value;
-use minijinja::value::merge_maps;
 use serde_json::json;
+use upon::Value;
 
 const SCRIPT: &str = include_str!(concat!(env!("OUT_DIR"), "/wait.js"));
 /// Longest that a page without script leaves somebody alone with the button that takes the turn, seconds.
@@ -18,19 +17,27 @@ const UNDISTURBED_SEC: u64 = 15;
 /// Longest and shortest pause of a page without script that counts down to the opening, seconds.
 const COUNTDOWN_SEC: (u64, u64) = (5, 60);
 
-/// A map for templates. One function makes them all: the engine's own macro is a good deal of code at every place, and the
-/// edge is loaded everywhere.
+/// Every `state` there is: what `is` says yes or no to.
+const STATES: [&str; 10] =
+    ["waiting", "paused", "before", "ready", "entered", "ended", "closed", "not_open", "held", "refused"];
+
+/// Names and values, for templates. Where a name comes twice, the last one wins.
+type Pairs = Vec<(&'static str, Value)>;
+
 macro_rules! facts {
     ($($name:ident $(=> $value:expr)?),* $(,)?) => {
-        map(vec![$((stringify!($name), facts!(@ $name $($value)?))),*])
+        vec![$((stringify!($name), facts!(@ $name $($value)?))),*]
     };
     (@ $name:ident) => { Value::from($name) };
     (@ $name:ident $value:expr) => { Value::from($value) };
 }
 
-#[inline(never)]
-fn map(pairs: Vec<(&'static str, Value)>) -> Value {
-    Value::from_pairs(pairs)
+fn map(pairs: Pairs) -> Value {
+    Value::Map(pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+fn number(n: u64) -> Value {
+    Value::Integer(i64::try_from(n).unwrap_or(i64::MAX))
 }
 
 /// What a page is made of.
@@ -44,7 +51,6 @@ pub(crate) struct Facts {
     pub(crate) mark: String,
 }
 
-// Where maps are merged, the last one that has a name wins.
 impl Facts {
     pub(crate) fn of(look: &Look, scene: &Scene<'_>, ask: &Ask<'_>, words: &Words, nonce: &str) -> Self {
         let common = Common { look, ask, words };
@@ -62,33 +68,39 @@ impl Facts {
             Scene::Line(line) => line.status.message.filter(|message| !message.trim().is_empty()),
             _ => look.message.as_deref(),
         };
-        let context = merge_maps([common.everywhere(nonce, message), told.context]);
-        Self { context, status: told.status, retry_after: told.retry_after, mark: told.mark }
+        let Told { scene, state, facts, status, retry_after, mark } = told;
+        let mut all = common.everywhere(nonce, message);
+        let in_line = scene == "line" && state != "entered";
+        let is = map(STATES.map(|name| (name, Value::Bool(name == state))).into());
+        all.extend(facts! { scene, state, is, in_line });
+        all.extend(facts);
+        Self { context: map(all), status, retry_after, mark }
     }
 }
 
 struct Told {
-    context: Value,
+    scene: &'static str,
+    state: &'static str,
+    facts: Pairs,
     status: u16,
     retry_after: Option<u64>,
     mark: String,
 }
 
 impl Told {
-    fn new(scene: &'static str, context: Value) -> Self {
-        let context = merge_maps([facts! { scene, state => scene }, context]);
-        Self { context, status: 200, retry_after: None, mark: scene.to_owned() }
+    fn new(scene: &'static str, state: &'static str, facts: Pairs) -> Self {
+        Self { scene, state, facts, status: 200, retry_after: None, mark: scene.to_owned() }
     }
 
     /// A heading and a text.
     fn notice(scene: &'static str, words: &Words, at: &str) -> Self {
         let text = |name: &str| words.text(&[at, "/", name].concat());
         let (heading, text) = (text("title"), text("text"));
-        Self::new(scene, facts! { page_title => heading, heading, text })
+        Self::new(scene, scene, facts! { page_title => heading, heading, text })
     }
 
-    fn with(mut self, more: Value) -> Self {
-        self.context = merge_maps([self.context, more]);
+    fn with(mut self, more: Pairs) -> Self {
+        self.facts.extend(more);
         self
     }
 }
@@ -100,7 +112,7 @@ struct Common<'a> {
 }
 
 impl Common<'_> {
-    fn everywhere(&self, nonce: &str, message: Option<&str>) -> Value {
+    fn everywhere(&self, nonce: &str, message: Option<&str>) -> Pairs {
         let Self { look, ask, words } = self;
         facts! {
             lang => words.tag(),
@@ -111,13 +123,13 @@ impl Common<'_> {
             title => look.title.as_str(),
             message => message.unwrap_or_default(),
             logo => look.logo.as_deref(),
-            style => look.style.clone(),
-            script => Value::from_safe_string(SCRIPT.to_owned()),
+            style => trusted(look.style.clone()),
+            script => trusted(SCRIPT.to_owned()),
             to => ask.to,
             token => ask.token,
             // What only some scenes have.
             reason => "", heading => "", text => "", page_title => "", next => (), button => (), retry => false,
-            refresh => (), island => (), opens => "", opens_at => "", opens_text => "", sizes => facts! { opens => "s" },
+            refresh => (), island => (), opens => "", opens_at => "", opens_text => "", sizes => map(facts! { opens => "s" }),
         }
     }
 
@@ -134,21 +146,22 @@ impl Common<'_> {
         if let (Some(island), serde_json::Value::Object(more)) = (island.as_object_mut(), more) {
             island.extend(more);
         }
-        Value::from_safe_string(quiet(&island.to_string()))
+        trusted(quiet(&island.to_string()))
     }
 
     fn line(&self, line: &Line<'_>) -> Told {
         let Self { look, ask, words } = self;
         let status = line.status;
         let Seen { best, of } = Seen::with(ask.seen, status);
-        let opens_at = status.opens_at.as_deref().and_then(millis);
+        let opens_at = status.opens_at.as_deref().and_then(parse_rfc3339);
         let state = match status.status {
             "ready" => "ready",
             _ if status.mode == "hold" => "paused",
             _ if opens_at.is_some_and(|opens_at| opens_at > ask.now) => "before",
             _ => "waiting",
         };
-        let left = status.claim_expires_at.as_deref().and_then(millis).map_or(0, |until| until.since(ask.now) / 1000);
+        let left =
+            status.claim_expires_at.as_deref().and_then(parse_rfc3339).map_or(0, |until| until.since(ask.now) / 1000);
         let poll_sec = status.poll_after_ms.div_ceil(1000).max(1);
         let refresh_sec = if state == "ready" { poll_sec.max(UNDISTURBED_SEC.min(left + 1)) } else { poll_sec };
         let behind = status.total_waiting.saturating_sub(status.position);
@@ -167,8 +180,8 @@ impl Common<'_> {
                 "status": status,
             }),
         );
-        let headings =
-            ["waiting", "paused", "before", "ready"].map(|name| (name, words.text(&["/heading/", name].concat())));
+        let headings = ["waiting", "paused", "before", "ready"]
+            .map(|state| map(facts! { state, text => words.text(&["/heading/", state].concat()) }));
         let page_title = match state {
             "ready" => words.text("/live/title_ready").to_owned(),
             "before" => words.text("/live/title_before").to_owned(),
@@ -176,19 +189,18 @@ impl Common<'_> {
             _ => words.count("/live/title", best),
         };
         let context = facts! {
-            state,
             page_title,
             heading => words.text(&["/heading/", state].concat()),
-            headings => headings.map(|(name, text)| Value::from_iter([name, text])).to_vec(),
-            refresh => facts! { sec => refresh_sec, url => line.refresh_url },
-            sizes => facts! { position => size(&position), left => size(&left), opens => size(&opens) },
+            headings => Value::List(headings.into()),
+            refresh => map(facts! { sec => number(refresh_sec), url => line.refresh_url }),
+            sizes => map(facts! { position => size(&position), left => size(&left), opens => size(&opens) }),
             position,
             total => words.count("/live/of", status.total_waiting.max(best)),
             behind => match behind {
                 0 => words.text("/live/first").to_owned(),
                 n => words.count("/live/behind", n),
             },
-            progress => facts! { max => of, value => of.saturating_sub(best) },
+            progress => map(facts! { max => number(of), value => number(of.saturating_sub(best)) }),
             eta,
             range,
             before => match best {
@@ -205,7 +217,7 @@ impl Common<'_> {
             connection => if status.stale { words.text("/live/stale") } else { "" },
             island,
         };
-        Told::new("line", context)
+        Told::new("line", state, context)
     }
 
     fn estimate(&self, status: &StatusReply<'_>) -> (String, String) {
@@ -223,8 +235,8 @@ impl Common<'_> {
     }
 
     fn entered(&self) -> Told {
-        let button = facts! { action => action("/gate/enter"), text => self.words.text("/entered/button") };
-        Told::notice("line", self.words, "/entered").with(facts! { state => "entered", button })
+        let button = map(facts! { action => "/gate/enter", text => self.words.text("/entered/button") });
+        Told { state: "entered", ..Told::notice("line", self.words, "/entered").with(facts! { button }) }
     }
 
     fn ended(&self, ended: Ended) -> Told {
@@ -232,7 +244,7 @@ impl Common<'_> {
             Ended::Unknown => "/page/join",
             _ => "/page/again",
         };
-        let button = facts! { action => action("/gate/join"), text => self.words.text(text) };
+        let button = map(facts! { action => "/gate/join", text => self.words.text(text) });
         let at = ["/ended/", ended.name()].concat();
         Told::notice("ended", self.words, &at).with(facts! { reason => ended.name(), button })
     }
@@ -246,8 +258,8 @@ impl Common<'_> {
         let spread = self.ask.nonce.bytes().fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into())) % 5;
         let mark = format!("not_open-{}", opens_at.0);
         let more = facts! {
-            refresh => facts! { sec => (left + 1).clamp(least, most) + spread, url => self.ask.to },
-            sizes => facts! { opens => size(&opens) },
+            refresh => map(facts! { sec => number((left + 1).clamp(least, most) + spread), url => self.ask.to }),
+            sizes => map(facts! { opens => size(&opens) }),
             opens,
             opens_at => rfc3339(opens_at),
             opens_text => written(opens_at),
@@ -258,7 +270,7 @@ impl Common<'_> {
 
     fn held(&self, retry_after_sec: u64) -> Told {
         let more = facts! {
-            refresh => facts! { sec => retry_after_sec, url => self.ask.to },
+            refresh => map(facts! { sec => number(retry_after_sec), url => self.ask.to }),
             next => self.words.fill("/held/next", "time", &self.words.about(retry_after_sec)),
             island => self.island("held", "held", json!({ "retry": retry_after_sec })),
         };
@@ -273,18 +285,8 @@ impl Common<'_> {
             text => text,
         };
         let context = facts! { page_title => title, heading => title, text, reason => code.as_str(), retry => true };
-        Told { status: code.status(), ..Told::new("refused", context) }
+        Told { status: code.status(), ..Told::new("refused", "refused", context) }
     }
-}
-
-/// A path of our own, as it is: templates escape every slash that is not.
-fn action(path: &str) -> Value {
-    Value::from_safe_string(path.to_owned())
-}
-
-fn millis(rfc3339: &str) -> Option<Millis> {
-    let time: Timestamp = rfc3339.parse().ok()?;
-    u64::try_from(time.as_millisecond()).ok().map(Millis)
 }
 
 /// "2026-11-21 10:00 UTC": the same in every language, until a script says it in the person's own time.

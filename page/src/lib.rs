@@ -19,6 +19,7 @@
 //! assert!(page.html.contains("<html lang=\"ko\""));
 //! ```
 
+mod bounds;
 mod facts;
 mod language;
 mod look;

@@ -4,7 +4,6 @@ use crate::template::Templates;
 use crate::theme;
 use crate::words::Words;
 use anteroom_core::settings::Page;
-use minijinja::Value;
 
 const STYLE: &str = include_str!(concat!(env!("OUT_DIR"), "/style.css"));
 
@@ -15,7 +14,7 @@ pub struct Look {
     pub(crate) title: String,
     pub(crate) message: Option<String>,
     pub(crate) logo: Option<String>,
-    pub(crate) style: Value,
+    pub(crate) style: String,
     /// Indices of the languages offered, best first; never empty unless there are no languages at all.
     pub(crate) languages: Vec<usize>,
     /// The operator's own template, or what is wrong with it.
@@ -34,7 +33,7 @@ impl Look {
             title: page.title.clone().filter(|title| !title.trim().is_empty()).unwrap_or_else(|| event.to_owned()),
             message: page.message.clone().filter(|message| !message.trim().is_empty()),
             logo: theme::logo(&page.theme).map(str::to_owned),
-            style: Value::from_safe_string(theme::css(&page.theme) + STYLE),
+            style: theme::css(&page.theme) + STYLE,
             languages,
             own: page.template.as_deref().map(|own| built_in.with(own)),
         }

@@ -91,14 +91,14 @@ impl Pages {
         let Some(words) = chosen else { return bare(scene) };
         let Facts { context, status, retry_after, mark } = Facts::of(look, scene, ask, words, &nonce);
         let (own, mut problem) = match &look.own {
-            Some(Ok(own)) => match own.render(context.clone()) {
+            Some(Ok(own)) => match own.render(&context) {
                 Ok(html) => (Some(html), None),
                 Err(problem) => (None, Some(problem)),
             },
             Some(Err(problem)) => (None, Some(problem.clone())),
             None => (None, None),
         };
-        let html = match own.map_or_else(|| self.built_in.render(context), Ok) {
+        let html = match own.map_or_else(|| self.built_in.render(&context), Ok) {
             Ok(html) => html,
             Err(error) => {
                 problem = Some(error);

@@ -3,8 +3,8 @@
 //! While a page is open its script says the same with the browser's own knowledge of languages. `tests/words.json`
 //! holds both to the same numbers and the same texts.
 
-use minijinja::Value as Shown;
 use serde_json::Value;
+use upon::Value as Shown;
 
 /// Every file of `words/`: tag and content, in the order of their names.
 const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/languages.rs"));
@@ -116,7 +116,7 @@ impl Words {
 /// Texts as templates read them.
 fn shown(texts: &Value) -> Shown {
     match texts {
-        Value::Object(object) => Shown::from_pairs(object.iter().map(|(name, value)| (name.as_str(), shown(value)))),
+        Value::Object(object) => Shown::Map(object.iter().map(|(name, value)| (name.clone(), shown(value))).collect()),
         text => Shown::from(text.as_str().unwrap_or_default()),
     }
 }

@@ -29,6 +29,28 @@ fn hostile() -> impl Strategy<Value = String> {
     (".{0,12}", bad, ".{0,12}").prop_map(|(before, bad, after)| before + bad + &after)
 }
 
+/// Templates, most of them wrong: pieces of the language in any order, and texts that only look like it.
+fn template() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        6 => proptest::sample::select(vec![
+            "{{", "}}", "{%", "%}", "{#", "#}", "{{-", "-}}", "{%-", "-%}", "\"", "\\", "\\\"", "\n", " ", "é", "곧", "{", "}", "(",
+            ")", "[", "]", "|", ",", ":", ".", "?.", "-", "+", "0x", "1e9", "0", "7_", "\u{2028}", "%", "#", "'",
+        ]).prop_map(str::to_owned),
+        6 => proptest::sample::select(vec![
+            "if ", "else ", "endif ", "for ", "in ", "endfor ", "with ", "as ", "endwith ", "include ", "not ", "true ", "false ",
+            "title ", "t ", "t.live ", "headings ", "x ", "loop ", "k, v ", "\"main.html\" ", "\"fields.html\" ", "message ",
+        ]).prop_map(str::to_owned),
+        4 => proptest::sample::select(vec![
+            "{{ title }}", "{{ style }}", "{{ \"é\\x\" }}", "{% if title %}", "{% else if ?.x %}", "{% else %}", "{% endif %}",
+            "{% for x in headings %}", "{% for k, v in t.live %}", "{{ loop.index }}", "{% endfor %}", "{% with t as x %}",
+            "{{ x.page.enter }}", "{% endwith %}", "{% include \"line.html\" %}", "{% include \"layout.html\" with x %}", "{# é #}",
+            "{#}", "{{ 99999999999999999999 }}", "{{ -0.5 }}", "{{ headings.9.text }}", "{{ headings.0.text }}",
+        ]).prop_map(str::to_owned),
+        1 => ".{0,6}",
+    ];
+    proptest::collection::vec(piece, 0..14).prop_map(|pieces| pieces.concat())
+}
+
 /// The tags of a page with what is in them, the insides of scripts and styles left out.
 fn tags(html: &str) -> Vec<&str> {
     let mut found = Vec::new();
@@ -116,10 +138,36 @@ proptest! {
     }
 
     #[test]
-    fn no_template_makes_rendering_fail(template in ".{0,80}|[{%}a-z _.()'|~*0-9\\[\\]\n]{0,80}") {
+    fn no_template_makes_rendering_fail(template in template()) {
         let look = PAGES.look("event", &Page { template: Some(template), ..Settings::default().page });
         let ask = Ask { to: "/", token: None, languages: &[], nonce: "n", now: Millis(0), seen: None };
         let page = PAGES.render(&look, &Scene::Closed, &ask);
         prop_assert!(page.problem.is_none() || page.html.contains("<h1>Closed</h1>"));
+    }
+
+    #[test]
+    fn what_is_put_in_a_template_comes_out_as_the_same_text(title in hostile()) {
+        let template = Some("{{ title }}\0{{ t.page.enter }}".to_owned());
+        let look = PAGES.look("event", &Page { template, title: Some(title.clone()), ..Settings::default().page });
+        let ask = Ask { to: "/", token: None, languages: &[], nonce: "n", now: Millis(0), seen: None };
+        let page = PAGES.render(&look, &Scene::Closed, &ask);
+        prop_assert_eq!(page.problem, None);
+        let (shown, _) = page.html.rsplit_once('\0').expect("the mark");
+        prop_assert!(!shown.contains(['<', '>', '"', '\'']), "{}", shown);
+        let signs = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#x27;", "'"), ("&amp;", "&")];
+        let text = signs.iter().fold(shown.to_owned(), |text, (name, sign)| text.replace(name, sign));
+        prop_assert_eq!(text, title);
+    }
+
+    #[test]
+    fn data_for_the_script_reads_back_and_ends_nothing(title in hostile(), to in hostile()) {
+        let look = PAGES.look("event", &Page { title: Some(title.clone()), ..Settings::default().page });
+        let ask = Ask { to: &to, token: None, languages: &[], nonce: "n", now: Millis(0), seen: None };
+        let html = PAGES.render(&look, &Scene::Held { retry_after_sec: 5 }, &ask).html;
+        let island = html.split_once("id=\"live\">").and_then(|(_, rest)| rest.split_once("</script>")).expect("data").0;
+        prop_assert!(!island.contains(['<', '>', '&', '\u{2028}', '\u{2029}']), "{}", island);
+        let read: serde_json::Value = serde_json::from_str(island).expect("JSON");
+        prop_assert_eq!(&read["title"], &title);
+        prop_assert_eq!(&read["to"], &to);
     }
 }

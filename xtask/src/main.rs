@@ -7,6 +7,7 @@ mod browser;
 mod built;
 mod command;
 mod demo;
+mod e2e;
 mod steps;
 mod suite;
 mod tools;

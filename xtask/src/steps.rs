@@ -8,7 +8,7 @@ use crate::{
     browser,
     built::{self, Profile},
     command::{at_root, cargo, succeed},
-    tools, worker,
+    e2e, tools, worker,
 };
 
 /// One thing that must succeed.
@@ -38,6 +38,8 @@ pub const STEPS: &[Step] = &[
     Step { name: "wrangler", about: "wrangler takes the configuration of the worker", run: wrangler },
     Step { name: "browser", about: "core in a browser: its tests in Chromium", run: browser::test },
     Step { name: "browser-types", about: "the package for pages, and its types", run: browser::check_types },
+    Step { name: "e2e", about: "visits in Chromium, at the origin's own gate", run: e2e::native },
+    Step { name: "e2e-edge", about: "the same visits, at the edge on workerd", run: e2e::edge },
     Step { name: "crowd-embedded", about: "5,000 people on the embedded store", run: crowd_embedded },
     Step { name: "crowd-redis", about: "5,000 people on a real Redis", run: crowd_redis },
     Step { name: "crowd-edge", about: "2,000 people at the edge on workerd", run: crowd_edge },
@@ -51,6 +53,7 @@ fn tools() -> Result<()> {
         timed(tool.program(), || apt::ensure(tool))?;
     }
     timed("nginx", apt::ensure_nginx)?;
+    timed("a Korean font", apt::ensure_korean)?;
     timed("npm packages", npm::ensure)?;
     timed("openssl", apt::ensure_openssl)?;
     for tool in crates::ALL {

@@ -5,7 +5,7 @@
 
 mod read;
 
-pub use read::{Problem, rfc3339};
+pub use read::{Problem, parse_rfc3339, rfc3339};
 
 use crate::units::Millis;
 use alloc::collections::BTreeMap;
@@ -205,6 +205,19 @@ impl Settings {
     /// These settings with those in `patch` changed. `patch` must be a JSON object; fields it does not name keep their value, and so do
     /// the fields of `schedule`, `gate` and `page` that it does not name. All problems at once.
     pub fn patched(&self, patch: &Value) -> Result<Settings, Vec<Problem>> {
+        let (new, problems) = self.with(patch);
+        if problems.is_empty() { Ok(new) } else { Err(problems) }
+    }
+
+    /// Settings that an origin has written, which may be of a newer version than this code: what it does not know by name is left out.
+    /// What it knows and cannot understand is refused as ever.
+    pub fn of_origin(written: &Value) -> Result<Settings, Vec<Problem>> {
+        let (settings, mut problems) = Self::default().with(written);
+        problems.retain(|problem| !problem.is_of_unknown_name());
+        if problems.is_empty() { Ok(settings) } else { Err(problems) }
+    }
+
+    fn with(&self, patch: &Value) -> (Settings, Vec<Problem>) {
         let mut new = self.clone();
         let mut fields = Fields::of("", patch);
         fields.word("mode", &MODES, &mut new.mode);
@@ -244,7 +257,7 @@ impl Settings {
         });
         let mut problems = fields.finish();
         new.check(&mut problems);
-        if problems.is_empty() { Ok(new) } else { Err(problems) }
+        (new, problems)
     }
 
     /// What no single field can tell.

@@ -8,8 +8,9 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt::{self, Display};
 use core::ops::RangeInclusive;
-use jiff::Timestamp;
 use serde_json::{Map, Value};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// Something wrong with one field.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +25,15 @@ impl Problem {
     pub(crate) fn new(field: &str, what: impl Into<String>) -> Self {
         Self { field: field.into(), what: what.into() }
     }
+
+    /// Whether the field is none that is known here.
+    pub(super) fn is_of_unknown_name(&self) -> bool {
+        self.what == UNKNOWN
+    }
 }
+
+/// What is wrong with a field of an unknown name.
+const UNKNOWN: &str = "is not a setting";
 
 impl Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -32,10 +41,29 @@ impl Display for Problem {
     }
 }
 
-/// `2026-11-21T10:00:00Z`, with milliseconds when there are any.
+/// `2026-11-21T10:00:00Z`, with milliseconds when there are any. Times beyond the year 9999 are written as its last second.
 pub fn rfc3339(at: Millis) -> String {
-    let time = i64::try_from(at.0).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
-    time.unwrap_or(Timestamp::MAX).to_string()
+    let seconds = i64::try_from(at.secs()).ok();
+    let time = seconds.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
+    let Some(time) = time.filter(|time| time.year() <= 9999) else { return "9999-12-31T23:59:59Z".into() };
+    let (year, month, day) = time.to_calendar_date();
+    let (month, (hour, minute, second)) = (u8::from(month), time.to_hms());
+    // `time` writes texts with std only.
+    let mut text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
+    let ms = at.0 % 1000;
+    if ms > 0 {
+        text.push_str(format!(".{ms:03}").trim_end_matches('0'));
+    }
+    text.push('Z');
+    text
+}
+
+/// The time that a text in RFC 3339 says, such as `2026-11-21T10:00:00.25+09:00`; `None` when it is none, or before 1970. What is
+/// finer than milliseconds is cut off.
+pub fn parse_rfc3339(text: &str) -> Option<Millis> {
+    let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    let seconds = u64::try_from(time.unix_timestamp()).ok()?;
+    Some(Millis(seconds * 1000 + u64::from(time.millisecond())))
 }
 
 /// The name of a value in a table of words.
@@ -159,15 +187,9 @@ impl Fields {
 
     pub(super) fn time(&mut self, name: &str, into: &mut Option<Millis>) {
         self.optional(name, into, |field, value| {
-            value
-                .as_str()
-                .and_then(|text| text.parse::<Timestamp>().ok())
-                .and_then(|time| u64::try_from(time.as_millisecond()).ok())
-                .map(Millis)
-                .ok_or_else(|| {
-                    field
-                        .problem(format!("must be an RFC 3339 time such as 2026-11-21T10:00:00Z, not {}", brief(value)))
-                })
+            value.as_str().and_then(parse_rfc3339).ok_or_else(|| {
+                field.problem(format!("must be an RFC 3339 time such as 2026-11-21T10:00:00Z, not {}", brief(value)))
+            })
         });
     }
 
@@ -292,7 +314,7 @@ impl Fields {
         let Fields { prefix, left, mut problems } = self;
         problems.extend(left.keys().map(|name| {
             let shown: String = name.chars().take(60).collect();
-            Problem::new(&format!("{prefix}{shown}"), "is not a setting")
+            Problem::new(&format!("{prefix}{shown}"), UNKNOWN)
         }));
         problems
     }

@@ -120,3 +120,48 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_a_newer_origin_has_added_does_not_make_its_rooms_unreadable() {
+    let mut written = Settings::default().to_json();
+    written["new"] = json!(1);
+    written["gate"]["newer"] = json!([2]);
+    assert_eq!(Settings::of_origin(&written), Ok(Settings::default()));
+    written["mode"] = json!("newest");
+    assert_eq!(Settings::of_origin(&written).unwrap_err().len(), 1, "what is known must be understood");
+}
+
+#[test]
+fn times_are_read_and_written_in_rfc_3339() {
+    for (text, ms, written) in [
+        ("1970-01-01T00:00:00Z", 0, "1970-01-01T00:00:00Z"),
+        ("2026-11-21T10:00:00Z", 1_795_255_200_000, "2026-11-21T10:00:00Z"),
+        ("2026-11-21t19:00:00.250+09:00", 1_795_255_200_250, "2026-11-21T10:00:00.25Z"),
+        ("2026-11-21T10:00:00.1239Z", 1_795_255_200_123, "2026-11-21T10:00:00.123Z"),
+        ("2024-02-29T23:59:59-00:30", 1_709_252_999_000, "2024-03-01T00:29:59Z"),
+    ] {
+        assert_eq!(parse_rfc3339(text), Some(Millis(ms)), "{text}");
+        assert_eq!(rfc3339(Millis(ms)), written);
+    }
+    for text in [
+        "",
+        "2026-11-21",
+        "2026-11-21T10:00:00",
+        "2026-13-01T00:00:00Z",
+        "1969-12-31T23:59:59Z",
+        "2026-11-21T25:00:00Z",
+    ] {
+        assert_eq!(parse_rfc3339(text), None, "{text}");
+    }
+    for far in [u64::MAX, 253_402_300_800_000] {
+        assert_eq!(rfc3339(Millis(far)), "9999-12-31T23:59:59Z");
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_time_that_is_written_reads_back(ms in 0u64..253_402_300_800_000, text in "\\PC{0,40}") {
+        prop_assert_eq!(parse_rfc3339(&rfc3339(Millis(ms))), Some(Millis(ms)));
+        let _ = parse_rfc3339(&text);
+    }
+}

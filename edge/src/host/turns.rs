@@ -4,7 +4,7 @@ use super::origin::Ask;
 use super::{Visit, held, reporter};
 use crate::settings::Settings;
 use anteroom_core::code::ErrorCode;
-use anteroom_core::token::{SessionClaims, WaitingClaims};
+use anteroom_core::token::SessionClaims;
 use anteroom_core::units::EventId;
 use serde_json::{Value, json};
 use std::rc::Rc;
@@ -12,8 +12,6 @@ use worker::{Error, Result, console_error};
 
 /// So long may the origin take to give a place or a turn, milliseconds.
 const TIMEOUT_MS: u64 = 8_000;
-
-const ENTER: &str = "/api/v1/queue/enter";
 
 type Said<T> = std::result::Result<T, ErrorCode>;
 
@@ -34,7 +32,7 @@ pub(super) async fn join(visit: &Visit<'_>, event: &EventId) -> Said<Joined> {
 
 /// Takes a turn, and gives the session that it opens.
 pub(super) async fn enter(visit: &Visit<'_>, token: &str) -> Said<SessionClaims> {
-    let answer = post(visit, ENTER, &json!({ "waiting_token": token })).await?;
+    let answer = post(visit, "/api/v1/queue/enter", &json!({ "waiting_token": token })).await?;
     let session = answer.get("session_token").and_then(Value::as_str);
     session.and_then(|session| visit.settings.keys.verify_session(session).ok()).ok_or_else(|| {
         console_error!("the origin has opened a session whose token this edge cannot read: are the secrets the same?");
@@ -59,17 +57,9 @@ pub(super) fn end(visit: &Visit<'_>, session: SessionClaims) {
     visit.background(tell_end(visit.settings.clone(), session));
 }
 
-/// The origin ends sessions by their passes, so that of this one is asked for first: a turn that was taken gives it again.
 async fn tell_end(settings: Rc<Settings>, session: SessionClaims) {
-    let SessionClaims { event, generation, ticket, identity, renewed_at, .. } = session;
-    let place = settings.keys.sign(&WaitingClaims { event, generation, ticket, identity, issued_at: renewed_at });
+    let end = json!({ "pass": settings.keys.sign_session(&session) }).to_string();
     let told = async {
-        let turn = json!({ "waiting_token": place }).to_string();
-        let turn = Ask::post(&settings, ENTER, &turn)?.with_edge_token()?.send(TIMEOUT_MS).await?;
-        let turn: Value = serde_json::from_str(&turn.body)?;
-        // Without one the session has ended by itself.
-        let Some(pass) = turn.get("reservation_token") else { return Ok(()) };
-        let end = json!({ "pass": pass }).to_string();
         let answer = Ask::post(&settings, "/api/v1/sessions/end", &end)?.with_edge_token()?.send(TIMEOUT_MS).await?;
         match answer.status {
             200 => Ok(()),

@@ -11,13 +11,6 @@ use worker::{Result, console_error, web_sys};
 
 /// So long may the site take until the headers of its answer are there, milliseconds.
 const TIMEOUT_MS: u64 = 30_000;
-/// Whether a visitor could write the header, and only a proxy may. `CF-Connecting-IP` is set anew on Cloudflare.
-fn is_forwarded(name: &str) -> bool {
-    name == "forwarded"
-        || name.starts_with("x-forwarded-")
-        || name.starts_with("x-original-")
-        || ["x-real-ip", "true-client-ip", "cf-connecting-ip"].contains(&name)
-}
 
 /// What the site has said.
 pub(super) struct Answer {
@@ -79,7 +72,7 @@ fn request(
     for name in names(&headers) {
         // What `Expect` asks for is between neighbours, and the runtime does not understand the site's leave to send.
         let kept = hops.goes_up(&name) && name != "expect" || socket && name == "upgrade";
-        let believed = !is_forwarded(&name) || visit.settings.trusted == Trusted::Forwarded;
+        let believed = !carry::is_forwarded(&name) || visit.settings.trusted == Trusted::Forwarded;
         if !(kept && believed) {
             headers.delete(&name)?;
         }

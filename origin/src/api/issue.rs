@@ -1,9 +1,8 @@
 //! The tokens that are given out: for a place, for a turn, for a session. Each says the same however often it is asked for.
 
 use super::App;
-use crate::pass::PassClaims;
 use anteroom_core::line::Session;
-use anteroom_core::token::{SessionClaims, WaitingClaims};
+use anteroom_core::token::{PassClaims, SessionClaims, WaitingClaims};
 use anteroom_core::units::{EventId, Generation, Identity, Millis, Slot, Ticket};
 
 /// The waiting token of a place.

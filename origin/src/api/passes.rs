@@ -3,9 +3,9 @@
 use super::{App, personal};
 use crate::error::ApiError;
 use crate::http::content::JsonBody;
-use crate::pass::PassClaims;
 use anteroom_core::code::ErrorCode;
 use anteroom_core::settings::rfc3339;
+use anteroom_core::token::PassClaims;
 use anteroom_core::units::{EventId, Generation, Millis, Slot};
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -67,7 +67,7 @@ pub(crate) async fn session_end(
     }
 }
 
-/// Ends a session: its capacity is free at once. A pass that has run out still says whose session it is.
+/// Ends a session: its capacity is free at once. A pass that has run out still says whose session it is, and so does a session token.
 pub async fn end_session(
     State(app): State<Arc<App>>,
     JsonBody(body): JsonBody<PassBody>,
@@ -76,12 +76,15 @@ pub async fn end_session(
     Ok(personal(StatusCode::OK, &json!({"status": "ended"})))
 }
 
-/// Ends the session that a pass opened, whether or not the pass has run out.
-pub(crate) async fn end(app: &App, pass: &str) -> Result<(), ApiError> {
-    let unknown = |_| ApiError::new(ErrorCode::TokenNotFound, "This is not a pass of ours");
-    let claims = app.passes.verify_even_expired(pass).map_err(unknown)?;
-    let ended = match app.room(&claims.event).await {
-        Ok(room) => room.end_session(claims.generation, claims.slot).await?,
+/// Ends the session that a pass opened, or that a session token is of, whether or not that has run out.
+pub(crate) async fn end(app: &App, shown: &str) -> Result<(), ApiError> {
+    let by_pass =
+        |shown| app.passes.verify_even_expired(shown).ok().map(|pass| (pass.event, pass.generation, pass.slot));
+    let by_token = |shown| app.keys.verify_session(shown).ok().map(|token| (token.event, token.generation, token.slot));
+    let unknown = || ApiError::new(ErrorCode::TokenNotFound, "This is not a pass of ours");
+    let (event, generation, slot) = by_pass(shown).or_else(|| by_token(shown)).ok_or_else(unknown)?;
+    let ended = match app.room(&event).await {
+        Ok(room) => room.end_session(generation, slot).await?,
         Err(error) if error.code() == ErrorCode::EventNotFound => false,
         Err(error) => return Err(error),
     };

@@ -6,12 +6,15 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
-use minijinja::{Environment, UndefinedBehavior, context};
 use serde::Deserialize;
+use std::fmt::Write as _;
 use std::sync::Arc;
+use upon::fmt::Formatter;
+use upon::{Engine, Value};
 
-const TEMPLATES: [(&str, &str); 4] = [
-    ("layout.html", include_str!("assets/layout.html")),
+const TEMPLATES: [(&str, &str); 5] = [
+    ("top.html", include_str!("assets/top.html")),
+    ("bottom.html", include_str!("assets/bottom.html")),
     ("home.html", include_str!("assets/home.html")),
     ("tickets.html", include_str!("assets/tickets.html")),
     ("thanks.html", include_str!("assets/thanks.html")),
@@ -26,10 +29,10 @@ const SESSION: HeaderName = HeaderName::from_static("anteroom-session");
 
 /// The shop's routes. Everything below `/tickets` is what people queue for.
 pub fn routes() -> Router {
-    let mut pages = Environment::new();
-    pages.set_undefined_behavior(UndefinedBehavior::Strict);
+    let mut pages = Engine::new();
+    pages.set_default_formatter(&escaped);
     for (name, source) in TEMPLATES {
-        pages.add_template(name, source).expect("the shop's templates are well formed");
+        pages.add_template(name, source.trim_end()).expect("the shop's templates are well formed");
     }
     Router::new()
         .route("/", get(home))
@@ -40,17 +43,17 @@ pub fn routes() -> Router {
         .with_state(Arc::new(pages))
 }
 
-type Pages = State<Arc<Environment<'static>>>;
+type Pages = State<Arc<Engine<'static>>>;
 
 async fn home(State(pages): Pages) -> Response {
-    show(&pages, "home.html", context! {})
+    show(&pages, "home.html", &Value::from([("", ()); 0]))
 }
 
 /// The page that people wait for.
 async fn tickets(State(pages): Pages, headers: HeaderMap) -> Response {
     let number = headers.get(TICKET).and_then(|value| value.to_str().ok());
-    let seats: Vec<_> = SEATS.iter().map(|&(name, price)| context! { name, price }).collect();
-    show(&pages, "tickets.html", context! { number, seats })
+    let seats: Value = SEATS.iter().map(|&(name, price)| Value::from([("name", name), ("price", price)])).collect();
+    show(&pages, "tickets.html", &Value::from([("number", number.into()), ("seats", seats)]))
 }
 
 /// Takes the order. The visitor is done: the gate is told, and the next person may come in. The page that follows can be reloaded
@@ -71,15 +74,31 @@ struct Bought {
 
 async fn thanks(State(pages): Pages, Query(bought): Query<Bought>) -> Response {
     let seat = SEATS.iter().map(|(name, _)| *name).find(|name| bought.seat.as_deref() == Some(*name));
-    show(&pages, "thanks.html", context! { seat })
+    show(&pages, "thanks.html", &Value::from([("seat", seat)]))
 }
 
-fn show(pages: &Environment<'static>, template: &str, facts: minijinja::Value) -> Response {
-    match pages.get_template(template).and_then(|template| template.render(facts)) {
+fn show(pages: &Engine<'static>, template: &str, facts: &Value) -> Response {
+    match pages.template(template).render_from(facts).to_string() {
         Ok(html) => ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response(),
         Err(error) => {
             tracing::error!(%error, "a page of the demo's shop cannot be shown");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }
+}
+
+/// What is put into a page stays text.
+fn escaped(f: &mut Formatter<'_>, value: &Value) -> upon::fmt::Result {
+    let Value::String(text) = value else { return upon::fmt::default(f, value) };
+    for character in text.chars() {
+        match character {
+            '&' => f.write_str("&amp;")?,
+            '<' => f.write_str("&lt;")?,
+            '>' => f.write_str("&gt;")?,
+            '"' => f.write_str("&quot;")?,
+            '\'' => f.write_str("&#x27;")?,
+            other => f.write_char(other)?,
+        }
+    }
+    Ok(())
 }

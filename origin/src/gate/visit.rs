@@ -189,15 +189,7 @@ impl Gatekeeper {
         for pass in std::mem::take(&mut visitor.passes) {
             let Ok(claims) = self.app.passes.verify(pass, now) else { continue };
             let before = visitor.session.clone();
-            let session = SessionClaims {
-                event: claims.event,
-                generation: claims.generation,
-                slot: claims.slot,
-                ticket: claims.ticket,
-                identity: claims.identity,
-                renewed_at: claims.iat,
-                ends_at: claims.session_ends,
-            };
+            let Some(session) = claims.session(now) else { continue };
             visitor.take_session(session, &room.event, true);
             taken |= visitor.session != before;
         }

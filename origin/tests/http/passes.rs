@@ -96,10 +96,12 @@ async fn ending_a_session_frees_its_capacity_once(store: Store) {
     }
     assert_eq!(verify(&site, &pass).await, json!({"active": false}));
     site.ready(&second).await;
-    site.enter(&second).await.ok(200);
+    let inside = site.enter(&second).await.ok(200);
     site.enter(&third).await.refused("NOT_READY");
     let stats = site.stats("sale").await;
     assert_eq!((&stats["active"], &stats["ready"]), (&json!(1), &json!(0)), "ended three times, freed once: {stats}");
+    site.post("/api/v1/sessions/end", json!({"pass": inside["session_token"]})).await.ok(200);
+    site.ready(&third).await;
     site.post("/api/v1/sessions/end", json!({"pass": "x.y.z"})).await.refused("TOKEN_NOT_FOUND");
     site.post("/api/v1/sessions/end", json!({"pass": second})).await.refused("TOKEN_NOT_FOUND");
     site.post("/api/v1/sessions/end", json!({})).await.refused("MISSING_TOKEN");

@@ -39,6 +39,7 @@ pub const CHROMEDRIVER: Tool = Tool { program: "chromedriver", package: "chromiu
 /// Finds the headers of OpenSSL, which worker-build is built with.
 const PKG_CONFIG: Tool = Tool { program: "pkg-config", package: "pkg-config" };
 const OPENSSL_HEADERS: &str = "libssl-dev";
+const KOREAN_FONT: &str = "fonts-nanum";
 
 /// Makes sure that the program is there, installing it when it is not.
 pub fn ensure(tool: &Tool) -> Result<()> {
@@ -66,6 +67,18 @@ pub fn ensure_openssl() -> Result<()> {
     println!("the headers of OpenSSL are missing; installing the package {OPENSSL_HEADERS}");
     install(OPENSSL_HEADERS).context("the headers of OpenSSL are needed and could not be installed")?;
     ensure!(found(at_root("pkg-config")?)?, "{OPENSSL_HEADERS} is installed, but pkg-config does not find openssl");
+    Ok(())
+}
+
+/// Makes sure that there is a font with Korean letters: without one, pictures of the Korean page show boxes.
+pub fn ensure_korean() -> Result<()> {
+    let found = at_root("fc-list")?.arg(":lang=ko").output();
+    // A browser that was installed by hand may have brought no fontconfig; its fonts are not ours to look for.
+    if found.is_ok_and(|output| output.stdout.is_empty()) {
+        println!("there is no font with Korean letters; installing the package {KOREAN_FONT}");
+        install(KOREAN_FONT)
+            .context("pictures of the Korean page need a font; install one by hand and run this again")?;
+    }
     Ok(())
 }
 
