@@ -87,6 +87,11 @@ impl Answer {
         })
     }
 
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
     /// The error code of the contract, or the bare status when the body has no such shape.
     pub fn code(&self) -> String {
         match self.json::<Problem>() {

@@ -10,6 +10,7 @@ pub mod budget;
 pub mod child;
 pub mod client;
 pub mod crowd;
+pub mod edge;
 pub mod markdown;
 pub mod quantile;
 pub mod redis;

@@ -10,6 +10,8 @@ use anteroom_core::units::Millis;
 pub const LEASE_MS: u64 = 3_000;
 /// Least time between two fetches, milliseconds.
 const AGAIN_MS: u64 = 1_000;
+/// So long after it was last asked an origin that did not answer is believed to be away, milliseconds.
+const AWAY_KNOWN_MS: u64 = 10_000;
 
 /// How old a thing may be.
 #[derive(Clone, Copy, Debug)]
@@ -63,8 +65,9 @@ impl Lease {
         if self.in_flight && !busy {
             self.miss();
         }
-        // While the origin is known to be away, what is old is as good as it gets.
-        let usable = self.answered_at.is_some() && (age < ages.usable_ms || self.away_since.is_some());
+        // While the origin is known to be away, what is old is as good as it gets. It may be back if nobody has tried for a while.
+        let away = self.away_since.is_some() && asked < AWAY_KNOWN_MS;
+        let usable = self.answered_at.is_some() && (age < ages.usable_ms || away);
         if !busy && asked >= AGAIN_MS {
             (self.asked_at, self.in_flight) = (Some(now), true);
             return if usable { Plan::ServeAndFetch } else { Plan::Fetch };
@@ -159,6 +162,16 @@ mod tests {
         }
         lease.settle(true, NOW.plus(200_000));
         assert_eq!(lease.away_ms(NOW.plus(200_000)), 0);
+    }
+
+    #[test]
+    fn an_origin_that_was_away_is_asked_first_when_nobody_has_tried_for_a_while() {
+        let mut lease = answered(NOW);
+        lease.plan(AGES, NOW.plus(100_000));
+        lease.settle(false, NOW.plus(100_010));
+        assert_eq!(lease.plan(AGES, NOW.plus(109_000)), Plan::ServeAndFetch);
+        lease.settle(false, NOW.plus(109_010));
+        assert_eq!(lease.plan(AGES, NOW.plus(119_000)), Plan::Fetch, "it may have come back");
     }
 
     #[test]

@@ -164,7 +164,7 @@ mod tests {
         assert_eq!(held.plan(NOW.plus(4_999)), Plan::Serve);
         assert_eq!(held.plan(NOW.plus(5_000)), Plan::ServeAndFetch);
         held.settle(Err(()), NOW.plus(5_010));
-        assert_eq!(held.plan(NOW.plus(3_600_000)), Plan::ServeAndFetch);
+        assert_eq!(held.plan(NOW.plus(3_600_000)), Plan::Fetch, "what is held is served meanwhile");
         assert_eq!(held.away_ms(NOW.plus(3_600_000)), 3_595_000);
         held.settle(Ok(None), NOW.plus(3_600_000));
         assert_eq!((held.away_ms(NOW.plus(3_600_000)), held.look().is_some()), (0, true));

@@ -31,7 +31,8 @@ enum Chore {
     Test(suite::Options),
     /// Show the demonstration; with `--edge` behind the worker on workerd.
     Demo(demo::Options),
-    /// Run a crowd against a server started for it (embedded, or `--redis`), or against `--url`.
+    /// Run a crowd against a server started for it (embedded, or `--redis`; with `--edge` through the worker on workerd), or against
+    /// `--url`.
     #[command(disable_help_flag = true)]
     Crowd {
         /// Passed on to the crowd; `--help` lists them.
@@ -79,7 +80,13 @@ fn crowd(options: &[String]) -> Result<bool> {
         }
         command.arg("--server").arg(built::server(profile)?);
     }
-    Err(command::become_it(command.args(options)))
+    // Here it is a switch; the crowd itself is told where things are.
+    let through_edge = options.iter().any(|option| option == "--edge");
+    if through_edge {
+        tools::ensure_workers()?;
+        command.arg("--workerd").arg(tools::workerd()?).arg("--edge").arg(worker::edge()?.folder);
+    }
+    Err(command::become_it(command.args(options.iter().filter(|option| *option != "--edge"))))
 }
 
 fn bench(options: &[String]) -> Result<bool> {

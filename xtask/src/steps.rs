@@ -42,6 +42,7 @@ pub const STEPS: &[Step] = &[
     Step { name: "e2e-edge", about: "the same visits, at the edge on workerd", run: e2e::edge },
     Step { name: "crowd-embedded", about: "5,000 people on the embedded store", run: crowd_embedded },
     Step { name: "crowd-redis", about: "5,000 people on a real Redis", run: crowd_redis },
+    Step { name: "crowd-edge", about: "2,000 people at the edge on workerd", run: crowd_edge },
 ];
 
 fn tools() -> Result<()> {
@@ -117,8 +118,13 @@ fn edge_size() -> Result<()> {
 
 fn edge() -> Result<()> {
     let bundle = worker::edge()?;
-    let mut command = cargo(&["test", "--package", "anteroom-origin", "--features", "edge-tests", "--test", "edge"])?;
-    succeed(command.env("ANTEROOM_WORKERD", tools::workerd()?).env("ANTEROOM_EDGE_BUNDLE", bundle.folder))
+    // What is for the edge alone, and the gate's suite as far as it is not run already.
+    for words in [&["--test", "edge"][..], &["--test", "gate", "edge::"]] {
+        let mut command = cargo(&["test", "--package", "anteroom-origin", "--features", "edge-tests"])?;
+        command.args(words).env("ANTEROOM_WORKERD", tools::workerd()?).env("ANTEROOM_EDGE_BUNDLE", &bundle.folder);
+        succeed(&mut command)?;
+    }
+    Ok(())
 }
 
 /// Reads wrangler.toml and bundles what it names, as a deployment would. Sends nothing.
@@ -129,18 +135,26 @@ fn wrangler() -> Result<()> {
 }
 
 fn crowd_embedded() -> Result<()> {
-    crowd(&[])
+    crowd(5_000, &[])
 }
 
 fn crowd_redis() -> Result<()> {
-    crowd(&["--redis"])
+    crowd(5_000, &["--redis"])
+}
+
+/// Fewer, over a shorter line: what counts is what they cost the origin.
+fn crowd_edge() -> Result<()> {
+    let (bundle, workerd) = (worker::edge()?.folder, tools::workerd()?);
+    let paths = [workerd, bundle].map(|path| path.display().to_string());
+    let [workerd, bundle] = &paths;
+    crowd(2_000, &["--workerd", workerd, "--edge", bundle, "--rate", "3000"])
 }
 
 /// The crowd's exit status is the verdict on the promises of the line.
-fn crowd(options: &[&str]) -> Result<()> {
+fn crowd(people: u32, options: &[&str]) -> Result<()> {
     let server = built::server(Profile::Dev)?;
     let crowd = built::tool("crowd", Profile::Dev)?;
     let mut command = at_root(crowd)?;
-    command.args(["--people", "5000", "--server"]).arg(server).args(options);
+    command.args(["--people", &people.to_string(), "--server"]).arg(server).args(options);
     succeed(&mut command).context("the crowd was not content")
 }

@@ -1,11 +1,8 @@
 //! The edge on workerd against a worker that only says hello, both on the same workerd.
 
-use std::{
-    ffi::OsStr,
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use super::{
     load::Script,
@@ -13,10 +10,7 @@ use super::{
     stage::{Stage, status_paths},
     table::{Line, Side, compare},
 };
-use crate::{
-    child::{Child, free_address},
-    server::Server,
-};
+use crate::edge::start;
 
 /// Different tokens that are asked about.
 const TOKENS: usize = 5_000;
@@ -39,8 +33,8 @@ pub async fn ratio(options: &Options, directory: &Path) -> Result<Vec<Line>> {
     let stage = Stage::embedded(&options.server, directory).await?;
     stage.room("bench", 300).await?;
     let tokens = stage.join("bench", TOKENS).await?;
-    let (edge, edge_url) = workers.start(workers.edge, &stage.server, directory).await?;
-    let (bare, bare_url) = workers.start(workers.bare, &stage.server, directory).await?;
+    let (edge, edge_url) = start(workers.workerd, workers.edge, &stage.server, directory).await?;
+    let (bare, bare_url) = start(workers.workerd, workers.bare, &stage.server, directory).await?;
 
     let status = Script::get_each(directory, "edge-status", &status_paths(&tokens))?;
     let hello = Script::get_each(directory, "edge-bare", &vec!["/".to_owned(); tokens.len()])?;
@@ -54,25 +48,4 @@ pub async fn ratio(options: &Options, directory: &Path) -> Result<Vec<Line>> {
     bare.end().await?;
     stage.end().await?;
     Ok(lines)
-}
-
-impl Workers<'_> {
-    /// Starts a worker as operators do, in front of this server; answers its URL.
-    async fn start(&self, bundle: &Path, server: &Server, directory: &Path) -> Result<(Child, String)> {
-        let run = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/workerd/run"));
-        let address = free_address()?;
-        let listen = address.to_string();
-        let variables: [(&str, &OsStr); 6] = [
-            ("ORIGIN", server.url().as_ref()),
-            ("ANTEROOM_SECRET", server.secret().as_ref()),
-            ("ANTEROOM_EDGE_TOKEN", server.edge_token().as_ref()),
-            ("ANTEROOM_LISTEN", listen.as_ref()),
-            ("ANTEROOM_WORKERD", self.workerd.as_os_str()),
-            ("ANTEROOM_EDGE_BUNDLE", bundle.as_os_str()),
-        ];
-        let variables = variables.map(|(name, value)| (OsStr::new(name), value));
-        let mut child = Child::start(&run, [""; 0], variables, directory).context("the worker")?;
-        child.listening(address).await?;
-        Ok((child, format!("http://{address}")))
-    }
 }

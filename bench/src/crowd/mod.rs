@@ -1,5 +1,6 @@
 //! A crowd in front of a waiting room: who comes when, what each person does, and whether the line was honest.
 
+mod fronted;
 mod options;
 mod person;
 mod report;

@@ -13,14 +13,16 @@ use tokio::{
 };
 
 use super::{
+    fronted::Passed,
     options::Options,
     person::{Clock, Plan, Progress, Scene, live},
     report::report,
     story::Story,
-    verdict::checks,
+    verdict::{EDGE_MS, EXACT_MS, checks},
 };
 use crate::{
     client::Client,
+    edge,
     redis::Redis,
     server::{Admin, Server},
     wire::{Settings, Stats},
@@ -34,7 +36,19 @@ pub async fn run(options: &Options) -> Result<bool> {
         Some(binary) => Some(Server::start(binary, redis.as_ref().map(Redis::url).as_deref(), directory.path()).await?),
         None => None,
     };
-    let kept = against(options, server.as_ref()).await?;
+    let edge = match (&options.workerd, &options.edge, &server) {
+        (Some(workerd), Some(bundle), Some(server)) => {
+            Some(edge::start(workerd, bundle, server, directory.path()).await?)
+        }
+        _ => None,
+    };
+    let kept = against(options, server.as_ref(), edge.as_ref().map(|(_, url)| url.as_str())).await?;
+    if let Some((edge, _)) = edge {
+        if !kept {
+            println!("\nThe edge's last words:\n{}", edge.last_words());
+        }
+        edge.end().await?;
+    }
     if let Some(server) = server {
         if !kept {
             println!("\nThe server's last words:\n{}", server.last_words());
@@ -47,13 +61,14 @@ pub async fn run(options: &Options) -> Result<bool> {
     Ok(kept)
 }
 
-async fn against(options: &Options, server: Option<&Server>) -> Result<bool> {
+async fn against(options: &Options, server: Option<&Server>, edge: Option<&str>) -> Result<bool> {
     let seed = options.seed.unwrap_or_else(|| fastrand::u64(..));
     let mut rng = Rng::with_seed(seed);
-    let url = server.map(Server::url).or(options.url.as_deref()).context("no server")?;
+    let own = server.map(Server::url).or(options.url.as_deref()).context("no server")?;
+    let url = edge.unwrap_or(own);
     let admin = match (server, &options.admin_token) {
         (Some(server), _) => Some(server.admin()?),
-        (None, Some(token)) => Some(Admin::new(url, token)?),
+        (None, Some(token)) => Some(Admin::new(own, token)?),
         (None, None) => None,
     };
     let clock = Clock::start();
@@ -88,8 +103,14 @@ async fn against(options: &Options, server: Option<&Server>) -> Result<bool> {
     let after = stats(admin.as_ref(), &event).await;
     // Only a room that was empty before can be counted against this crowd alone.
     let fresh = before.is_some_and(|stats| stats.issued == 0);
-    let checks = checks(&stories, settings.as_ref(), after.as_ref().filter(|_| fresh), inside_peak);
+    let grain_ms = if edge.is_some() { EDGE_MS } else { EXACT_MS };
+    let mut checks = checks(&stories, settings.as_ref(), after.as_ref().filter(|_| fresh), inside_peak, grain_ms);
+    let passed = if edge.is_some() { Some(Passed::count(own).await?) } else { None };
+    checks.extend(passed.as_ref().map(|passed| passed.check(&stories)));
     println!("{}", report(&stories, after.as_ref(), &checks));
+    if let Some(passed) = &passed {
+        println!("What reached the server through the edge\n\n{}", passed.table());
+    }
     println!("Took {:.1} s{}.", now.elapsed().as_secs_f64(), own_cpu(now.elapsed()));
     let broken = checks.iter().filter(|check| check.kept == Some(false)).count();
     match broken {

@@ -3,9 +3,24 @@
 
 #![allow(clippy::unwrap_used, reason = "all of it is test, not only what is marked as such")]
 
+#[macro_use]
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../gate/echo.rs"]
+#[allow(dead_code, reason = "the suite of the gate uses the rest")]
+mod echo;
+#[path = "../gate/house.rs"]
+#[allow(dead_code, reason = "the suite of the gate uses the rest")]
+mod house;
+#[path = "../gate/shop.rs"]
+#[allow(dead_code, reason = "the suite of the gate uses the rest")]
+mod shop;
+
+mod calls;
+mod outage;
+mod positions;
+mod reset;
 mod start;
 mod tokens;
 mod transparency;

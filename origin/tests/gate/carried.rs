@@ -10,7 +10,6 @@ on_both_hosts!(
     the_site_gets_the_request_as_it_came,
     the_visitor_gets_the_answer_as_it_came,
     a_client_that_waits_for_leave_to_send_gets_it,
-    another_protocol_passes_both_ways_once_inside,
     no_other_protocol_is_a_way_past_the_gate,
     a_connection_that_closes_as_it_is_used_again_costs_no_visitor_an_answer,
     a_site_that_fails_is_named_and_not_the_visitor,
@@ -20,7 +19,10 @@ async fn the_site_gets_the_request_as_it_came(host: Host) {
     let house = House::open(host, quick()).await;
     let mut visitor = house.visitor().at("shop.example:8443");
     visitor.page("/").await.of_the_shop();
-    for target in ["/a%2Fb/%E2%82%AC?x=%20+&&y=%zz&=", "/a//b/./c", "/~(';:@!$&*+,=)", "/?", "/A/b;v=1"] {
+    // A worker asks for a URL: one without dots in its path, and for which an empty query is none.
+    let alike = ["/a%2Fb/%E2%82%AC?x=%20+&&y=%zz&=", "/a//b", "/~(';:@!$&*+,=)", "/A/b;v=1"];
+    let native = if host == Host::Native { &["/a//b/./c", "/?"][..] } else { &[] };
+    for target in alike.iter().chain(native) {
         let raw = format!(
             "GET {target} HTTP/1.1\r\nhost: shop.example\r\nconnection: close\r\ncookie: {}\r\n\r\n",
             format_args!("__Host-anteroom-session-sale={}", visitor.token("session").unwrap())
@@ -47,7 +49,9 @@ async fn the_site_gets_the_request_as_it_came(host: Host) {
     let asked = got.of_the_shop();
     let headers = &asked["headers"];
     assert_eq!((&asked["method"], &asked["body"]), (&json!("PATCH"), &json!("body")));
-    assert_eq!(headers["host"], json!(["shop.example:8443"]));
+    // A worker cannot ask for one address under the name of another; the site is told in `X-Forwarded-Host`.
+    let name = if host == Host::Native { "shop.example:8443" } else { house.shop.address() };
+    assert_eq!(headers["host"], json!([name]));
     assert_eq!(headers["cookie"], json!(["basket=7"]));
     assert_eq!(headers["x-forwarded-for"], json!(["127.0.0.1"]), "a visitor's own word counts for nothing");
     assert_eq!(headers["x-forwarded-proto"], json!(["http"]));
@@ -91,7 +95,12 @@ async fn the_visitor_gets_the_answer_as_it_came(host: Host) {
         assert_eq!(got.header(gone), None, "{gone}");
     }
     visitor.ask("OPTIONS", "/x", &[], None).await.of_the_shop();
-    visitor.ask("BREW", "/x", &[], None).await.of_the_shop();
+    let unheard_of = visitor.ask("BREW", "/x", &[], None).await;
+    // workerd knows a list of methods, and takes no others.
+    match host {
+        Host::Native => drop(unheard_of.of_the_shop()),
+        Host::Edge => assert_eq!(unheard_of.waits().status, 501),
+    }
 }
 
 async fn a_client_that_waits_for_leave_to_send_gets_it(host: Host) {
@@ -99,20 +108,23 @@ async fn a_client_that_waits_for_leave_to_send_gets_it(host: Host) {
     let mut stream = house.connect().await;
     let head = "POST /x HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4\r\nconnection: close\r\n\r\n";
     stream.write_all(head.as_bytes()).await.unwrap();
-    let mut bytes = [0; 25];
-    stream.read_exact(&mut bytes).await.unwrap();
-    assert_eq!(&bytes, b"HTTP/1.1 100 Continue\r\n\r\n");
-    stream.write_all(b"four").await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
+    // workerd never gives leave; clients send after a moment all the same.
+    if host == Host::Native {
+        let mut bytes = [0; 25];
+        stream.read_exact(&mut bytes).await.unwrap();
+        assert_eq!(&bytes, b"HTTP/1.1 100 Continue\r\n\r\n");
+    }
+    let answer = crate::house::exchange(&mut stream, b"four").await;
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"body\":\"four\""), "{answer}");
     house.put("sale", json!({"mode": "reject"})).await;
     let answer = house.raw(head.as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 503"), "whoever waits sends nothing: {answer}");
 }
 
-async fn another_protocol_passes_both_ways_once_inside(host: Host) {
-    let house = House::open(host, quick()).await;
+// workerd speaks web sockets only: `sockets` has the test for those.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_protocol_passes_both_ways_once_inside() {
+    let house = House::open(Host::Native, quick()).await;
     let mut visitor = house.visitor();
     visitor.page("/").await.of_the_shop();
     let head = |cookie: &str| {

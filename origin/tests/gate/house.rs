@@ -23,8 +23,6 @@ pub enum Host {
 
 /// See the module's comment.
 pub struct House {
-    /// Where its gate stands.
-    pub host: Host,
     /// The address to visit.
     pub base: String,
     /// The origin's API.
@@ -93,7 +91,7 @@ impl House {
         // What starts the edge asks it something, to see whether it answers.
         shop.seen.requests.store(0, std::sync::atomic::Ordering::SeqCst);
         let base = front.as_ref().map_or_else(|| site.base().to_owned(), |(workerd, _)| workerd.url());
-        Self { host, base, api, shop, site, front }
+        Self { base, api, shop, site, front }
     }
 
     /// A gate that guards nothing, in front of another site.
@@ -125,6 +123,17 @@ impl House {
         .await;
     }
 
+    /// That the gate answers, and that nothing in it has panicked.
+    pub async fn is_well(&self) {
+        assert!(self.visitor().data("/is/anybody/there").await.status < 500);
+        if let Some((workerd, _)) = &self.front {
+            let log = workerd.log();
+            for word in ["panicked", "RuntimeError", "could not be answered", "unreachable"] {
+                assert!(!log.contains(word), "{log}");
+            }
+        }
+    }
+
     /// The public board, as the gate has it.
     pub async fn look_at_board(&self, event: &str) -> Value {
         let client = Client::new(&self.base);
@@ -133,25 +142,37 @@ impl House {
 
     /// Somebody with a browser that keeps cookies.
     pub fn visitor(&self) -> Visitor {
-        let http = reqwest::Client::builder().no_proxy().redirect(redirect::Policy::none());
-        let http = http.timeout(Duration::from_secs(20)).build().unwrap();
-        Visitor { base: self.base.clone(), http, cookies: BTreeMap::new(), keeps: true, host: None }
+        Visitor::of(&self.base)
     }
 
-    /// Sends bytes and gives everything that comes back until the connection is closed.
+    /// Sends bytes and gives the answer: everything that comes back until the connection is closed, or until it is whole. workerd
+    /// closes no connection because it is asked to.
     pub async fn raw(&self, bytes: &[u8]) -> String {
         let mut stream = self.connect().await;
-        // A server may answer, and close, before it has read everything.
-        let _ = stream.write_all(bytes).await;
-        let mut answer = Vec::new();
-        let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await;
-        read.expect("the connection is closed").ok();
-        String::from_utf8_lossy(&answer).into_owned()
+        exchange(&mut stream, bytes).await
     }
 
     pub async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.base.strip_prefix("http://").unwrap()).await.unwrap()
     }
+}
+
+/// Sends bytes and gives the answer to them.
+pub async fn exchange(stream: &mut TcpStream, bytes: &[u8]) -> String {
+    // A server may answer, and close, before it has read everything.
+    let _ = stream.write_all(bytes).await;
+    let mut answer = Vec::new();
+    let read = async { while !is_whole(&answer) && !matches!(stream.read_buf(&mut answer).await, Ok(0) | Err(_)) {} };
+    tokio::time::timeout(Duration::from_secs(20), read).await.expect("an answer");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// Whether these bytes are a whole answer, with the length it says or with its last piece.
+fn is_whole(answer: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(answer).to_lowercase();
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.trim().parse::<usize>().ok());
+    length.is_some_and(|length| body.len() >= length) || body.ends_with("0\r\n\r\n")
 }
 
 /// Somebody who visits.
@@ -220,6 +241,14 @@ impl Got {
 }
 
 impl Visitor {
+    /// Somebody with a browser that keeps cookies, at this address.
+    pub fn of(base: &str) -> Self {
+        let http = reqwest::Client::builder().no_proxy().redirect(redirect::Policy::none());
+        // workerd closes a connection that was not used for five seconds, and a request could meet that.
+        let http = http.pool_idle_timeout(Duration::from_secs(1)).timeout(Duration::from_secs(20)).build().unwrap();
+        Self { base: base.to_owned(), http, cookies: BTreeMap::new(), keeps: true, host: None }
+    }
+
     pub fn without_cookies(self) -> Self {
         Self { keeps: false, ..self }
     }

@@ -9,6 +9,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod echo;
 mod house;
 mod shop;
 
@@ -18,5 +19,7 @@ mod forms;
 mod hostile;
 mod life;
 mod outage;
+mod random;
+mod sockets;
 mod streams;
 mod wait;

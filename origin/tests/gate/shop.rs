@@ -58,6 +58,7 @@ impl Shop {
             .route("/endless", get(endless))
             .route("/upload", any(upload))
             .route("/echo", any(switch))
+            .route("/socket", any(crate::echo::echo))
             .fallback(tell)
             .with_state(seen.clone())
             .layer(axum::middleware::from_fn_with_state(seen.clone(), count));
@@ -67,6 +68,11 @@ impl Shop {
 
     pub fn url(&self) -> String {
         self.url.clone()
+    }
+
+    /// Host and port.
+    pub fn address(&self) -> &str {
+        self.url.strip_prefix("http://").unwrap()
     }
 
     pub fn requests(&self) -> usize {

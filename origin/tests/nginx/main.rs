@@ -6,6 +6,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../gate/echo.rs"]
+#[allow(dead_code, reason = "the suite of the gate uses the rest")]
+mod echo;
 #[path = "../gate/house.rs"]
 #[allow(dead_code, reason = "the suite of the gate uses the rest")]
 mod house;
@@ -13,7 +16,7 @@ mod house;
 #[allow(dead_code, reason = "the suite of the gate uses the rest")]
 mod shop;
 
-use house::{BROWSER, Host, House, held};
+use house::{BROWSER, House, held};
 use serde_json::json;
 use shop::Shop;
 use std::process::{Child, Command, Stdio};
@@ -75,7 +78,7 @@ async fn behind_nginx(settings: serde_json::Value) -> (House, Nginx) {
     let listen = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let nginx = Nginx::start(&listen, site.base(), &shop.url());
     let (base, api) = (format!("http://{listen}"), Client::new(site.base()));
-    let house = House { host: Host::Native, base, api, shop, site, front: None };
+    let house = House { base, api, shop, site, front: None };
     house.api.put("sale", settings).await;
     eventually("nginx listens", async || tokio::net::TcpStream::connect(&listen).await.ok()).await;
     (house, nginx)

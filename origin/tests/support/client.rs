@@ -27,7 +27,9 @@ pub struct Reply {
 impl Client {
     pub fn new(base: &str) -> Self {
         // A proxy of the machine must not stand between a test and its server.
-        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().unwrap();
+        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20));
+        // workerd closes a connection that was not used for five seconds, and a request could meet that.
+        let http = http.pool_idle_timeout(Duration::from_secs(1)).build().unwrap();
         Self { base: base.to_owned(), http }
     }
 
