@@ -26,6 +26,12 @@ export interface Status {
     readonly poll_after_ms: number;
     /** People in line. */
     readonly total_waiting: number;
+    /** The room's mode: in `hold` nobody is called for now. */
+    readonly mode: "line" | "passthrough" | "hold" | "reject";
+    /** Before this nobody is called, RFC 3339; null once it is past. */
+    readonly opens_at: string | null;
+    /** What the operator has to say to those who wait. */
+    readonly message: string | null;
     /** Room time of the board, RFC 3339. */
     readonly as_of: string;
     /** Whether the board is older than it should be. */
@@ -58,8 +64,10 @@ export type ErrorCode =
     | "PAYLOAD_TOO_LARGE"
     | "RATE_LIMITED"
     | "INTERNAL_ERROR"
+    | "BAD_GATEWAY"
     | "ROOM_FULL"
-    | "UNAVAILABLE";
+    | "UNAVAILABLE"
+    | "GATEWAY_TIMEOUT";
 
 /** What {@link Line} throws. */
 export interface LineError extends Error {
@@ -72,6 +80,36 @@ export interface LineError extends Error {
 mod tests {
     use super::*;
     use anteroom_core::code::ErrorCode;
+    use anteroom_core::status::StatusReply;
+
+    #[test]
+    fn the_status_of_typescript_has_the_fields_of_a_status_reply() {
+        let reply = StatusReply {
+            status: "waiting",
+            position: 1,
+            eta_sec: None,
+            eta_low_sec: None,
+            eta_high_sec: None,
+            eta_confidence: None,
+            waiting_time: 0,
+            ready_for_entry: false,
+            claim_expires_at: None,
+            poll_after_ms: 2_000,
+            total_waiting: 1,
+            mode: "line",
+            opens_at: None,
+            message: None,
+            as_of: "1970-01-01T00:00:00Z",
+            stale: false,
+        };
+        let interface = TYPES.split("export interface Status {").nth(1).unwrap().split('}').next().unwrap();
+        let fields = interface.lines().filter_map(|line| line.trim().strip_prefix("readonly ")?.split(':').next());
+        let written = serde_json::to_value(&reply).unwrap();
+        let names: Vec<&str> = written.as_object().unwrap().keys().map(String::as_str).collect();
+        let mut fields: Vec<&str> = fields.collect();
+        fields.sort_unstable();
+        assert_eq!(fields, names);
+    }
 
     #[test]
     fn the_error_codes_of_typescript_are_those_of_the_contract() {
