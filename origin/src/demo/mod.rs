@@ -55,7 +55,10 @@ fn room(options: DemoOptions) -> Settings {
     let demo = json!({
         "admit_per_minute": 60, "burst": 2, "claim_sec": 60, "session_sec": 300, "heartbeat_sec": 90,
         "gate": {"paths": ["/tickets/*"]},
-        "page": {"title": "Night of Lanterns", "message": options.people.map(|_| simulated)},
+        "page": {
+            "title": "Night of Lanterns", "message": options.people.map(|_| simulated),
+            "theme": {"accent": "#b3471a", "background": "#f4eee2", "dark_accent": "#f2a65a", "dark_background": "#14120e"},
+        },
     });
     Settings::default().patched(&demo).expect("the demo's settings are valid")
 }

@@ -163,6 +163,12 @@ async fn simulated_people_keep_a_line_going() {
 }
 
 #[test]
+fn the_waiting_page_looks_like_the_shop() {
+    let problems = anteroom_page::Pages::new().check(&room(OPTIONS).page);
+    assert!(problems.is_empty(), "{problems:?}");
+}
+
+#[test]
 fn the_greeting_says_what_to_open_and_never_a_configured_token() {
     let options = DemoOptions { people: None, ..OPTIONS };
     let settings = room(options);
