@@ -29,7 +29,7 @@ pub use decide::{
     CLOSED_RETRY_SEC, Ended, GRACE_MS, HELD_RETRY_SEC, Known, OPEN_AFTER_MS, Outcome, Passage, Place, Scene,
     after_enter, after_join, decide,
 };
-pub use own::{FORM_MAX, Form, Own, escaped, way_back, way_back_of, with_parameter};
+pub use own::{FORM_MAX, Form, Own, escaped, way_back, way_back_of, with_ours, with_parameter};
 pub use path::{PATH_MAX, Pattern, Readings};
 pub use request::{Client, Facts, Reads};
 pub use rooms::{Gate, GuardedRoom, Route, problems};

@@ -1,7 +1,8 @@
 //! Addresses of the gate's own on the visitors' host, and the forms that are posted to them.
 
-use super::carry::site_query;
+use super::carry::{SEEN_PARAMETER, site_query};
 use super::path::decoded;
+use super::shown::TOKEN_PARAMETER;
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -117,6 +118,14 @@ pub fn with_parameter(target: &str, name: &str, value: &str) -> String {
     out
 }
 
+/// `to` with the parameters of ours that a visit to it carries on: `ours` says the value of one.
+pub fn with_ours<'a>(to: &str, ours: impl Fn(&str) -> Option<&'a str>) -> String {
+    [TOKEN_PARAMETER, SEEN_PARAMETER].into_iter().fold(to.into(), |target: String, name| match ours(name) {
+        Some(value) => with_parameter(&target, name, value),
+        None => target,
+    })
+}
+
 /// The text as the value of a parameter.
 pub fn escaped(text: &str) -> String {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
@@ -186,6 +195,11 @@ mod tests {
             assert_eq!(way_back(to), want, "{to}");
         }
         assert_eq!(way_back_of(Some("%2Ftickets%3Fa=b")), "/tickets?a=b");
+        let visited = with_ours("/tickets?a=b", |name| (name == TOKEN_PARAMETER).then_some("t.o.k"));
+        assert_eq!(
+            (visited.as_str(), way_back(&visited).as_str()),
+            ("/tickets?a=b&anteroom_token=t.o.k", "/tickets?a=b")
+        );
         assert_eq!(way_back_of(Some("%2F%2Fevil.example")), "/");
         assert_eq!(way_back_of(Some("%zz")), "/");
     }

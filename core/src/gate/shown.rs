@@ -2,6 +2,8 @@
 
 use super::request::Facts;
 #[cfg(feature = "signatures")]
+use super::request::{Client, Reads};
+#[cfg(feature = "signatures")]
 use crate::token::{SessionClaims, TokenKeys, WaitingClaims};
 use crate::units::EventId;
 use alloc::string::String;
@@ -114,6 +116,18 @@ impl<'a> Visitor<'a> {
         visitor
     }
 
+    /// Whether the token of a session is told to the client itself, beside the cookie: to one that carries its tokens, and to a program
+    /// that has joined with this very request (`joined`), which may keep no cookies and carries on with what it is told.
+    pub fn is_told_session(&self, joined: bool, client: Client) -> bool {
+        self.session_by_hand || self.place_by_hand || joined && client.reads == Reads::Data
+    }
+
+    /// Whether the token of a place that a form gives is told in the address it leads to: where the last one was carried, and where
+    /// the browser has shown that it keeps no cookie at all.
+    pub fn is_told_place(&self, facts: &Facts<'_>) -> bool {
+        self.place_by_hand || facts.cookies.is_empty()
+    }
+
     /// Believes a session, unless it is of another event or a longer one is known.
     pub fn take_session(&mut self, claims: SessionClaims, event: &EventId, by_hand: bool) {
         let better = |known: &SessionClaims| (claims.generation, claims.ends_at) > (known.generation, known.ends_at);
@@ -210,6 +224,29 @@ mod tests {
         let jar = [9, 4, 6].map(|ticket| format!("__Host-anteroom-wait-sale={}", place("sale", ticket))).join(";");
         assert_eq!(seen("/", &[("cookie", jar.clone())]).0, Some(4));
         assert_eq!(seen("/", &[("cookie", jar), ("anteroom-token", place("sale", 5))]), (Some(5), true, None, 0));
+    }
+
+    #[test]
+    fn tokens_are_told_to_whoever_has_no_other_way_to_carry_them() {
+        let program = Client { reads: Reads::Data, may_join: true };
+        let person = Client { reads: Reads::Page, may_join: true };
+        let (nobody, carrier) = (Visitor::default(), Visitor { place_by_hand: true, ..Visitor::default() });
+        let inside = Visitor { session_by_hand: true, ..Visitor::default() };
+        for (visitor, joined, client, told) in [
+            (&nobody, true, program, true),
+            (&nobody, true, person, false),
+            (&nobody, false, program, false),
+            (&carrier, false, person, true),
+            (&inside, false, person, true),
+        ] {
+            assert_eq!(visitor.is_told_session(joined, client), told, "{visitor:?} {joined} {client:?}");
+        }
+        let mut facts = Facts::new("POST", "/gate/join");
+        assert!(
+            nobody.is_told_place(&facts) && !inside.is_told_place(&Facts { cookies: vec!["a=b"], ..facts.clone() })
+        );
+        facts.header("cookie", "a=b");
+        assert!(!nobody.is_told_place(&facts) && carrier.is_told_place(&facts));
     }
 
     #[test]

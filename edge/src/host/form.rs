@@ -93,7 +93,7 @@ impl Posted<'_> {
         }
         match turns::join(self.visit, &self.room.event).await {
             Ok(joined) => {
-                let carried = (by_hand || self.facts.cookies.is_empty()).then_some(joined.token.as_str());
+                let carried = self.visitor.is_told_place(self.facts).then_some(joined.token.as_str());
                 self.back(carried, carry::place_given(&self.room.event, &joined.token, &self.room.settings))
             }
             Err(code) => {

@@ -7,8 +7,8 @@ use crate::renewed::News;
 use crate::rooms::Rooms;
 use anteroom_core::code::ErrorCode;
 use anteroom_core::gate::{
-    Client, Facts, GuardedRoom, Known, Outcome, Own, Passage, Place, Reads, Route, Scene, Shown, TOKEN_PARAMETER,
-    Visitor, after_enter, after_join, carry, decide, escaped, way_back_of, with_parameter,
+    Client, Facts, GuardedRoom, Known, Outcome, Own, Passage, Place, Route, Scene, Shown, TOKEN_PARAMETER, Visitor,
+    after_enter, after_join, carry, decide, escaped, way_back_of, with_ours, with_parameter,
 };
 use anteroom_core::refusal::Refusal;
 use anteroom_core::status::{self, FromBoard};
@@ -167,7 +167,7 @@ impl<'a> Guest<'a> {
             shown.by_hand = token.clone().filter(|_| self.visitor.place_by_hand);
         }
         let mut next = self.decide(place);
-        let by_hand = self.visitor.session_by_hand || self.visitor.place_by_hand;
+        let by_hand = self.visitor.is_told_session(false, self.client);
         let mut fresh = false;
         // A place, a turn: no visit takes more steps than these two.
         for _ in 0..2 {
@@ -191,8 +191,7 @@ impl<'a> Guest<'a> {
                     match after_enter(&room.settings, entered, &self.known) {
                         Outcome::Pass(passage) => {
                             let handed = passage.session.clone();
-                            // A program may keep no cookies; it carries on with what it is told.
-                            let by_hand = by_hand || fresh && self.client.reads == Reads::Data;
+                            let by_hand = self.visitor.is_told_session(fresh, self.client);
                             return self.pass(Some(room), passage, handed, by_hand);
                         }
                         other => other,
@@ -282,9 +281,7 @@ impl<'a> Guest<'a> {
 async fn wait(visit: &Visit<'_>, rooms: &Rooms, own: &Facts<'_>) -> Result<web_sys::Response> {
     let to = way_back_of(own.parameter("to"));
     let carried = own.parameter(TOKEN_PARAMETER);
-    let visited = [TOKEN_PARAMETER, carry::SEEN_PARAMETER].into_iter().fold(to.clone(), |visited, name| {
-        own.parameter(name).map_or_else(|| visited.clone(), |value| with_parameter(&visited, name, value))
-    });
+    let visited = with_ours(&to, |name| own.parameter(name));
     let mut facts = own.visiting(&visited);
     facts.method = visit.method;
     let judged = Guest::arrive(visit, rooms, &facts).await.judge().await;

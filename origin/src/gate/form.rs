@@ -134,7 +134,7 @@ pub(super) async fn join(State(gate): Shared, request: Request) -> Response {
         let facts = posted.facts();
         let client = facts.client();
         let visitor = posted.visitor(&gate, &facts, room);
-        let by_hand = visitor.place_by_hand;
+        let (by_hand, told) = (visitor.place_by_hand, visitor.is_told_place(&facts));
         if let Some((_, token)) = visitor.place
             && matches!(place_of(&queue::hear(&gate.app, token).await), Place::Waiting | Place::Ready)
         {
@@ -142,7 +142,7 @@ pub(super) async fn join(State(gate): Shared, request: Request) -> Response {
         }
         match gate.join(room, &posted.parts).await {
             Ok(given) => {
-                let mut response = posted.back((by_hand || facts.cookies.is_empty()).then_some(&given.token));
+                let mut response = posted.back(told.then_some(&given.token));
                 add(&mut response, carry::place_given(&room.event, &given.token, &room.settings));
                 Ok(response)
             }

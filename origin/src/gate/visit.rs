@@ -8,7 +8,7 @@ use crate::error::ApiError;
 use crate::room::Room;
 use anteroom_core::code::ErrorCode;
 use anteroom_core::gate::{
-    self, Client, Facts, GuardedRoom, Known, Outcome, Passage, Place, Reads, Route, Scene, Shown, Visitor, carry,
+    self, Client, Facts, GuardedRoom, Known, Outcome, Passage, Place, Route, Scene, Shown, Visitor, carry,
 };
 use anteroom_core::token::SessionClaims;
 use axum::http::request::Parts;
@@ -109,7 +109,7 @@ impl Gatekeeper {
             }
         }
         let known = self.known(Some(&room));
-        let by_hand = visitor.session_by_hand || visitor.place_by_hand;
+        let by_hand = visitor.is_told_session(false, client);
         let first = gate::decide(route, client, visitor.session.as_ref(), Place::None, &known);
         if let Outcome::Pass(passage) = first {
             let handed = passage.session.as_ref().filter(|_| unknown);
@@ -143,8 +143,7 @@ impl Gatekeeper {
                     match gate::after_enter(settings, entered, &known) {
                         Outcome::Pass(passage) => {
                             let handed = passage.session.clone();
-                            // A program may keep no cookies; it carries on with what it is told.
-                            return self.pass(room, passage, handed, by_hand || fresh && client.reads == Reads::Data);
+                            return self.pass(room, passage, handed, visitor.is_told_session(fresh, client));
                         }
                         other => other,
                     }

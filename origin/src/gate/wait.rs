@@ -7,7 +7,7 @@ use super::site::add;
 use super::told::Told;
 use super::visit::{Show, Verdict, Visiting};
 use anteroom_core::gate::check::WAIT_PATH;
-use anteroom_core::gate::{Scene, TOKEN_PARAMETER, carry, escaped, way_back, way_back_of, with_parameter};
+use anteroom_core::gate::{Scene, TOKEN_PARAMETER, escaped, way_back, way_back_of, with_ours, with_parameter};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use std::sync::Arc;
@@ -28,13 +28,9 @@ pub(super) async fn wait(State(gate): State<Arc<Gatekeeper>>, request: Request) 
     };
     // What is ours may stand in either address: in this one, or in the one it leads to.
     let asked = told.header("x-original-uri").map(|uri| own.visiting(uri));
-    let ours = |name| own.parameter(name).or_else(|| asked.as_ref()?.parameter(name));
+    let ours = |name: &str| own.parameter(name).or_else(|| asked.as_ref()?.parameter(name));
     let carried = ours(TOKEN_PARAMETER);
-    let visited =
-        [TOKEN_PARAMETER, carry::SEEN_PARAMETER].into_iter().fold(to.clone(), |visited, name| match ours(name) {
-            Some(value) => with_parameter(&visited, name, value),
-            None => visited,
-        });
+    let visited = with_ours(&to, ours);
     let facts = own.visiting(&visited);
     let visiting = Visiting { parts: &parts, client, may_enter: true };
     match gate.judge(rules.route(&facts), &facts, &visiting).await {
