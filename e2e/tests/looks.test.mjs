@@ -1,25 +1,14 @@
 // Every state of the page as it is served: checked with axe, weighed, and photographed.
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
-import { TAGS, axe } from "../site/axe.mjs";
+import { after, before, describe } from "node:test";
+import { test } from "../site/test.mjs";
+import { complaints } from "../site/axe.mjs";
 import { House } from "../site/house.mjs";
 import { Visitor, closeBrowser } from "../site/visitor.mjs";
 import { until } from "../site/until.mjs";
 
 /** Bytes of a whole page, uncompressed. */
 const WEIGHT = 30_000;
-
-/** What axe has against the page, light and dark. */
-async function complaints(page) {
-  await page.evaluate(axe);
-  const found = [];
-  for (const colorScheme of ["light", "dark"]) {
-    await page.emulateMedia({ colorScheme });
-    const { violations } = await page.evaluate((runOnly) => axe.run({ resultTypes: ["violations"], runOnly }), TAGS);
-    for (const { id, nodes } of violations) found.push(`${colorScheme}: ${id}: ${nodes.map(({ html, failureSummary }) => html + failureSummary).join(" ")}`);
-  }
-  return found;
-}
 
 describe("every state of the page", { concurrency: 3 }, () => {
   let house;

@@ -1,6 +1,8 @@
 // What is behind the page goes away and comes back.
 import assert from "node:assert/strict";
-import { after, describe, test } from "node:test";
+import { after, describe } from "node:test";
+import { test } from "../site/test.mjs";
+import { complaints } from "../site/axe.mjs";
 import { HOST, House } from "../site/house.mjs";
 import { Visitor, closeBrowser } from "../site/visitor.mjs";
 import { until } from "../site/until.mjs";
@@ -59,6 +61,7 @@ describe("outages", { concurrency: 3 }, () => {
     const response = await visitor.go("/tickets?day=2");
     assert.equal(response.status(), 200, "no proxy puts a page of its own in the place of this one");
     await visitor.until("held");
+    assert.deepEqual(await complaints(visitor.page), []);
     await visitor.shoot("held-en");
     await (HOST === "native" ? house.redis : house.origin).restart();
     // An origin that was killed may have forgotten the last half second, and so that there was somebody before the visitor.
@@ -78,6 +81,7 @@ describe("outages", { concurrency: 3 }, () => {
     const response = await visitor.go("/tickets");
     assert.equal(response.status(), 502);
     await visitor.until("refused");
+    assert.deepEqual(await complaints(visitor.page), []);
     await visitor.shoot("refused-en");
   });
 });

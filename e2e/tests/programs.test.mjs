@@ -1,6 +1,7 @@
 // What scripts of the shop's own pages get.
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { after, before, describe } from "node:test";
+import { test } from "../site/test.mjs";
 import { House } from "../site/house.mjs";
 import { Visitor, closeBrowser } from "../site/visitor.mjs";
 

@@ -15,6 +15,8 @@ use crate::{
 const PAGES: &str = "page.test.mjs";
 /// So many files at once: most of a visit is waiting.
 const AT_ONCE: &str = "--test-concurrency=3";
+/// How long a whole file may take, milliseconds. Each test has a shorter limit of its own, which says its name.
+const LIMIT: &str = "--test-timeout=900000";
 
 /// At the origin's own gate, and what the page does when nobody answers well.
 pub fn native() -> Result<()> {
@@ -34,7 +36,7 @@ pub fn edge() -> Result<()> {
 
 fn visits(host: &str) -> Result<Command> {
     let mut command = at_root("node")?;
-    command.args(["--test", "--test-reporter=spec", "--test-timeout=180000", AT_ONCE]);
+    command.args(["--test", "--test-reporter=spec", LIMIT, AT_ONCE]);
     command.env("ANTEROOM_E2E_HOST", host).env("ANTEROOM_SERVER", built::server(Profile::Dev)?);
     command.env("ANTEROOM_E2E_SHOTS", built::target()?.join("e2e/screenshots"));
     Ok(command)
