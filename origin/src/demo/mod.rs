@@ -51,7 +51,7 @@ async fn open_room(app: &App, options: DemoOptions) -> Result<EventId, StartErro
 
 /// A room in which waiting is visible, and being away is felt before one loses patience.
 fn room(options: DemoOptions) -> Settings {
-    let simulated = "The other people in this line are simulated. Start the demo with --no-crowd to be alone.";
+    let simulated = "The other people in this line are simulated.";
     let demo = json!({
         "admit_per_minute": 60, "burst": 2, "claim_sec": 60, "session_sec": 300, "heartbeat_sec": 90,
         "gate": {"paths": ["/tickets/*"]},
