@@ -161,7 +161,9 @@ fn step() -> impl Strategy<Value = Step> {
         5 => (1i64..8).prop_map(|halves| halves * 500),
         2 => 1i64..3_000,
         2 => -4_000i64..0,
-        1 => (6i64..140).prop_map(|halves| halves * 500),
+        2 => (6i64..140).prop_map(|halves| halves * 500),
+        // An outage of a day.
+        1 => 3_001i64..90_000_000,
     ];
     (clock, op(), prop::bool::weighted(0.7)).prop_map(|(clock, op, look)| Step { clock, op, look })
 }
@@ -312,6 +314,7 @@ async fn play(pair: &Pair<'_>, steps: &[Step]) -> Result<(), TestCaseError> {
                     serving: was.serving,
                     gone,
                     left,
+                    settled_at: if more % 3 == 2 { Millis(0) } else { was.settled_at },
                     waves: waves.unwrap_or_default(),
                     active: sessions.unwrap_or_default(),
                     level: was.level,

@@ -41,6 +41,17 @@ impl Recent {
         self.sessions.lock().remove(&slot.0);
     }
 
+    /// Notes that a reading shows so much time given back to what was noted before it was asked for. Who entered as the first after the
+    /// outage had it already, and has it twice until the sessions are read: too long for a second, never too short.
+    pub fn give_back(&self, before: &Before, ms: u64) {
+        let mut sessions = self.sessions.lock();
+        for slot in &before.sessions {
+            if let Some(session) = sessions.get_mut(slot) {
+                session.ends_at = session.ends_at.plus(ms);
+            }
+        }
+    }
+
     fn note(&self, slot: Slot, standing: Standing) {
         let mut standings = self.standings.write();
         standings.insert(slot.0, standing);

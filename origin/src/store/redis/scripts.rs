@@ -70,7 +70,7 @@ scripts! {
         "users"], ["now", "life"], false;
     restore_line: ["line", "gone", "left", SEEN[0], SEEN[1], SEEN[2], SEEN[3], SEEN[4], "waves", "claims", "active", "sessions", "joins", "window",
         "users", "settings", "work:0"],
-        ["now", "life", "settings", "generation", "base", "known", "issued", "serving", "level", "level_at", "called_total", "entered_total",
+        ["now", "life", "settings", "generation", "base", "known", "issued", "serving", "level", "level_at", "settled_at", "called_total", "entered_total",
             "missed_total", "left_total", "gone", "left", "waves", "sessions"], true;
     sweep_silent: ["line", "gone", "left", SEEN[0], SEEN[1], SEEN[2], SEEN[3], SEEN[4], "window", "work:0"], ["now", "epoch"], false;
     trim_line: ["line", "gone", "left", SEEN[0], SEEN[1], SEEN[2], SEEN[3], SEEN[4], "waves"], ["base"], false;
