@@ -5,6 +5,7 @@ use crate::join_many;
 use crate::support::client::{Reply, claims_of, ticket_of};
 use crate::support::process::Process;
 use crate::support::{Client, EDGE, eventually};
+use anteroom_core::line::OUTAGE_MS;
 use anteroom_core::settings::parse_rfc3339;
 use anteroom_core::units::Millis;
 use anteroom_testkit::redis::RedisServer;
@@ -273,4 +274,27 @@ async fn a_redis_that_comes_back_empty_after_long_throws_nobody_out() {
     .await;
     room.has_lost_no_time(&origin, away, back).await;
     room.goes_on(&origin).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_origin_ticks_a_room_that_nobody_asks_it_about() {
+    let redis = RedisServer::start();
+    let mut first = on(&redis);
+    first.is_ready().await;
+    for event in ["sale", "quiet"] {
+        first.put(event, json!({"mode": "hold"})).await;
+    }
+    first.token("quiet").await;
+    let number = |name| redis.cli(&["HGET", "anteroom:{quiet}:line", name]).parse::<u64>().unwrap_or(0);
+    // Neither origin is asked about it from here on; the second has never been.
+    let second = on(&redis);
+    second.is_ready().await;
+    second.token("sale").await;
+    first.kill();
+    let (killed, given_back) = (number("settled_at"), number("given_back"));
+    eventually("it was ticked for longer than an outage", async || {
+        (number("settled_at") > killed + 2 * OUTAGE_MS).then_some(())
+    })
+    .await;
+    assert_eq!(number("given_back"), given_back, "a room that is ticked is given nothing back");
 }
