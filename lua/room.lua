@@ -14,7 +14,7 @@
 local FACTS = {
   'generation', 'base', 'issued', 'serving', 'waiting', 'ready', 'active', 'called_total', 'entered_total', 'missed_total',
   'left_total', 'epoch', 'epoch_at', 'level', 'level_at', 'refund', 'wave_at', 'rate', 'now', 'settled_at', 'given_back', 'mark_at',
-  'born_at',   'version', 'bits', 'settings',
+  'born_at', 'version', 'bits', 'settings',
 }
 local STARTS = { 'starts0', 'starts1', 'starts2', 'starts3', 'starts4' }
 local EPOCHS_PER_TTL = 4
@@ -149,7 +149,8 @@ local function add_to_window(key, now, what)
   redis.call('HSET', key, stretch % STRETCHES, table.concat(flow, ' '))
 end
 
--- A wave as stored: from:last:called_at:until:called, its end in running time. The rest of what is known of it, how many claimed, is counted in `claims`.
+-- A wave as stored: from:last:called_at:until:called, its end in running time. The rest of what is known of it, how many claimed, is
+-- counted in `claims`.
 local function wave_text(from, last, called_at, closes_at, called)
   return table.concat({ int(from), int(last), int(called_at), int(closes_at), int(called) }, ':')
 end

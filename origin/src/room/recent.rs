@@ -164,4 +164,18 @@ mod tests {
         recent.add_to(&mut known);
         assert_eq!(known.active, []);
     }
+
+    #[test]
+    fn time_given_back_reaches_the_sessions_that_no_reading_has_shown() {
+        let recent = Recent::default();
+        let session = Session { entered_at: NOW, ends_at: NOW.plus(60_000), pass_at: NOW };
+        recent.entered(Slot(1), session);
+        let before = recent.before();
+        recent.entered(Slot(2), session);
+        recent.give_back(&before, 120_000);
+        let mut known = Restore { known: 2, ..Restore::default() };
+        recent.add_to(&mut known);
+        known.active.sort_unstable_by_key(|(slot, _)| *slot);
+        assert_eq!(known.active, [(1, Session { ends_at: NOW.plus(180_000), ..session }), (2, session)]);
+    }
 }
