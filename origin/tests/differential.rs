@@ -30,7 +30,8 @@ enum Who {
     Both(u8, u8, u8),
 }
 
-/// Which slot: a number taken modulo a little more than has been issued, so that unknown ones occur.
+/// Which slot: an odd number picks one that is inside or was called lately, where there is any; an even one is taken modulo a little more
+/// than has been issued, so that unknown ones occur.
 type Pick = u32;
 
 #[derive(Clone, Debug)]
@@ -193,6 +194,13 @@ impl Pair<'_> {
     }
 }
 
+/// Slots whose session or claim window is open: few among many, so that random ones would seldom meet them twice.
+fn open_slots(reading: &Reading) -> Vec<u64> {
+    let inside = reading.sessions.iter().flatten().map(|(slot, _)| *slot);
+    let called = reading.waves.iter().flatten().flat_map(|wave| [wave.from.0, wave.last.0]);
+    inside.chain(called).collect()
+}
+
 fn known(reading: Option<&Reading>, sessions: bool) -> Known {
     reading.map_or(Known { sessions, ..Known::default() }, |reading| Known {
         generation: reading.facts.generation,
@@ -234,7 +242,11 @@ async fn play(pair: &Pair<'_>, steps: &[Step]) -> Result<(), TestCaseError> {
         clock += moved;
         let now = Millis(clock as u64);
         let facts = current.as_ref().map(|reading| reading.facts.clone()).unwrap_or_default();
-        let slot = |pick: Pick| Slot(u64::from(pick) % (facts.issued + 3));
+        let open = current.as_ref().map(open_slots).unwrap_or_default();
+        let slot = |pick: Pick| match (pick % 2, open.len()) {
+            (1, 1..) => Slot(open[pick as usize / 2 % open.len()]),
+            _ => Slot(u64::from(pick / 2) % (facts.issued + 3)),
+        };
         let generation = |strange: bool| Generation(facts.generation.0.saturating_sub(u64::from(strange)));
         let old = |wanted: bool| if wanted { remembered.as_ref().map(|reading| &reading.facts) } else { None };
         match op.clone() {
