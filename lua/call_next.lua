@@ -32,7 +32,7 @@ local version, lapse_to, count, limit = tonumber(ARGV[1]), tonumber(ARGV[3]), to
 local closes_at, level, cost, refund = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[10])
 
 local line = load_line(line_key, {
-  'base', 'issued', 'serving', 'waiting', 'ready', 'called_total', 'missed_total', 'refund', 'version',
+  'base', 'issued', 'serving', 'waiting', 'ready', 'called_total', 'missed_total', 'refund',
 })
 if not line then return { 0 } end
 if version ~= line.version then return { 2, line.version } end
@@ -65,6 +65,7 @@ if called > 0 then
     local live = live_between(gone_key, line.base, low, middle)
     if before + live >= called then high = middle else low, before = middle, before + live end
   end
+  closes_at = math.max(0, closes_at - line.given_back)
   local youngest = redis.call('ZRANGE', waves_key, -1, -1)[1]
   if youngest then closes_at = math.max(closes_at, parse_wave(youngest).closes_at) end
   redis.call('ZADD', waves_key, high, wave_text(line.serving + 1, high, line.now, closes_at, called))

@@ -33,23 +33,23 @@ save_line(line_key, line, {})
 if generation ~= line.generation then return { STATUS.unknown } end
 
 local session = find_session(sessions_key, slot)
-if session and session.ends_at > line.now then
+if session and session.ends_at > line.running then
   if line.now - session.pass_at >= pass_ttl_ms then
     session.pass_at = line.now
     put_session(sessions_key, active_key, slot, session)
   end
-  return { 2, session.entered_at, session.ends_at, session.pass_at }
+  return { 2, session.entered_at, session.ends_at + line.given_back, session.pass_at }
 end
 
 local where, wave = standing(line, gone_key, left_key, waves_key, slot)
 if where ~= 'ready' then return { STATUS[where] } end
 redis.call('SETBIT', left_key, slot - line.base - 1, 1)
 claim(line, claims_key, wave)
-session = { entered_at = line.now, ends_at = line.now + session_ms, pass_at = line.now }
+session = { entered_at = line.now, ends_at = line.running + session_ms, pass_at = line.now }
 put_session(sessions_key, active_key, slot, session)
 line.active = redis.call('ZCARD', active_key)
 line.entered_total = line.entered_total + 1
 line.bits = line.bits + 1
 add_to_window(window_key, line.now, { entries = 1 })
 save_line(line_key, line, { 'ready', 'active', 'entered_total', 'bits' })
-return { 1, session.entered_at, session.ends_at, session.pass_at }
+return { 1, session.entered_at, session.ends_at + line.given_back, session.pass_at }

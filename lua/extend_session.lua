@@ -16,7 +16,7 @@
 -- Agrees with: core::line::Line::extend_session
 
 local line_key, active_key, sessions_key = unpack(KEYS)
-local generation, slot, ends_at = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local generation, slot, till = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 
 local line = load_line(line_key, {})
 if not line then return { 0 } end
@@ -25,9 +25,10 @@ save_line(line_key, line, {})
 if generation ~= line.generation then return { 2 } end
 
 local session = find_session(sessions_key, slot)
-if not session or session.ends_at <= line.now then return { 2 } end
+if not session or session.ends_at <= line.running then return { 2 } end
+local ends_at = till - line.given_back
 if ends_at > session.ends_at then
   session.ends_at = ends_at
   put_session(sessions_key, active_key, slot, session)
 end
-return { 1, session.ends_at }
+return { 1, session.ends_at + line.given_back }

@@ -41,7 +41,7 @@ local function is_held(ticket)
   if where == 'waiting' or where == 'silent' or where == 'ready' then return true end
   if where ~= 'entered' and where ~= 'missed' then return false end
   local session = find_session(sessions_key, ticket)
-  return session ~= nil and session.ends_at > line.now
+  return session ~= nil and session.ends_at > line.running
 end
 
 -- Answers from the record of a key; false when there is none that counts.

@@ -21,7 +21,8 @@
 -- ARGV[6] mark_at: of the youngest known join mark
 -- ARGV[7] sessions: most open sessions wanted, 0 = none
 --
--- Reply: {0} = no such room. {1, facts, gone, left, waves, claims, joins, window, sessions, settings}, each nil when known or not wanted
+-- Reply: {0} = no such room. {1, facts, gone, left, waves, claims, joins, window, sessions, settings}, each nil when known or not wanted;
+--   the ends of waves and sessions are in running time
 -- Cost: O(1) plus O(log n) per wave that closes and per session that ends (2,000 at most), plus what is sent.
 -- Agrees with: core::line::Line::settle
 
@@ -30,15 +31,14 @@ local active_key, sessions_key, joins_key, window_key, settings_key = unpack(KEY
 local known = { generation = tonumber(ARGV[2]), version = tonumber(ARGV[3]), bits = tonumber(ARGV[4]), settings = tonumber(ARGV[5]) }
 local mark_at, sessions_wanted = tonumber(ARGV[6]), tonumber(ARGV[7])
 local SETTLE_SESSIONS = 2000
-local SETTLE_MAX_MS = STRETCH_MS
 
 local line = load_line(line_key, {
-  'waiting', 'ready', 'missed_total', 'refund', 'settled_at', 'version', 'bits', 'settings',
+  'waiting', 'ready', 'missed_total', 'refund', 'bits', 'settings',
 })
 if not line then return { 0 } end
 advance(line, ARGV[1])
 
-local passed = math.min(line.now - line.settled_at, SETTLE_MAX_MS)
+local passed = line.now - line.settled_at
 line.settled_at = line.now
 if line.waiting > 0 and passed > 0 then
   add_to_window(window_key, line.now, { busy = passed, waited = line.waiting * passed })
@@ -47,7 +47,7 @@ end
 local oldest = redis.call('ZRANGE', waves_key, 0, 0)[1]
 while oldest do
   local wave = parse_wave(oldest)
-  if wave.closes_at > line.now then break end
+  if wave.closes_at > line.running then break end
   local missed = wave.called - (tonumber(redis.call('HGET', claims_key, wave.last)) or 0)
   line.ready = line.ready - missed
   line.missed_total = line.missed_total + missed
@@ -57,13 +57,13 @@ while oldest do
   oldest = redis.call('ZRANGE', waves_key, 0, 0)[1]
 end
 
-local ended = redis.call('ZRANGE', active_key, '-inf', line.now, 'BYSCORE', 'LIMIT', 0, SETTLE_SESSIONS)
+local ended = redis.call('ZRANGE', active_key, '-inf', line.running, 'BYSCORE', 'LIMIT', 0, SETTLE_SESSIONS)
 if #ended > 0 then
   for _, slot in ipairs(ended) do redis.call('ZREMRANGEBYSCORE', sessions_key, tonumber(slot), tonumber(slot)) end
   redis.call('ZREM', active_key, unpack(ended))
 end
 line.active = redis.call('ZCARD', active_key)
-save_line(line_key, line, { 'ready', 'active', 'missed_total', 'refund', 'settled_at' })
+save_line(line_key, line, { 'ready', 'active', 'missed_total', 'refund', 'settled_at', 'given_back' })
 
 local fresh = line.generation ~= known.generation
 local bits_changed = fresh or line.bits ~= known.bits

@@ -28,7 +28,7 @@
 local line_key = KEYS[1]
 local life = ARGV[2]
 
-local line = load_line(line_key, { 'version', 'bits', 'settings' })
+local line = load_line(line_key, { 'bits', 'settings' })
 if not line then return { 0 } end
 advance(line, ARGV[1])
 local fresh = new_line(math.max(math.floor(line.now / 1000), line.generation + 1), line.now)

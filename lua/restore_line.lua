@@ -30,15 +30,16 @@
 -- ARGV[8] serving: slot
 -- ARGV[9] level: 1/60,000 of a call
 -- ARGV[10] level_at: ms since the Unix epoch
--- ARGV[11] called_total: slots
--- ARGV[12] entered_total: slots
--- ARGV[13] missed_total: slots
--- ARGV[14] left_total: slots
--- ARGV[15] gone: bitmap
--- ARGV[16] left: bitmap
--- ARGV[17] waves: how many
--- ARGV[18] sessions: how many
--- ARGV[19..] items: per wave from, last, called_at, until, called, claimed; per session slot, entered_at, ends_at, pass_at; then
+-- ARGV[11] settled_at: ms since the Unix epoch, 0 = now; until when the windows and sessions that follow have run
+-- ARGV[12] called_total: slots
+-- ARGV[13] entered_total: slots
+-- ARGV[14] missed_total: slots
+-- ARGV[15] left_total: slots
+-- ARGV[16] gone: bitmap
+-- ARGV[17] left: bitmap
+-- ARGV[18] waves: how many
+-- ARGV[19] sessions: how many
+-- ARGV[20..] items: per wave from, last, called_at, until, called, claimed; per session slot, entered_at, ends_at, pass_at; then
 --   per user identity, ticket
 --
 -- Reply: {1} = changed. {2} = nothing to bring back
@@ -49,10 +50,10 @@ local line_key, gone_key, left_key = unpack(KEYS, 1, 3)
 local waves_key, claims_key, active_key, sessions_key = unpack(KEYS, 9, 12)
 local users_key, settings_key, work_key = unpack(KEYS, 15)
 local now, life, settings, generation, base = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
-local known, issued, serving = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
-local gone, left, waves, sessions = ARGV[15], ARGV[16], tonumber(ARGV[17]), tonumber(ARGV[18])
+local known, issued, serving, settled_at = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[11])
+local gone, left, waves, sessions = ARGV[16], ARGV[17], tonumber(ARGV[18]), tonumber(ARGV[19])
 
-local names = { 'base', 'issued', 'serving', 'waiting', 'epoch', 'version', 'bits', 'settings' }
+local names = { 'base', 'issued', 'serving', 'waiting', 'epoch', 'bits', 'settings' }
 local line = load_line(line_key, names)
 if not line then
   line = new_line(math.floor(now / 1000), now)
@@ -66,15 +67,15 @@ save_line(line_key, line, {})
 local untouched = line.issued == 0
 if generation < line.generation and not untouched then return { 2 } end
 
-local item = 19
+local item = 20
 local whole = untouched or generation > line.generation
 if whole then
   local fresh = new_line(generation, line.now)
   fresh.version, fresh.bits, fresh.settings = line.version, line.bits, line.settings
   fresh.base, fresh.issued, fresh.serving = base, known, serving
   fresh.level, fresh.level_at = tonumber(ARGV[9]), tonumber(ARGV[10])
-  fresh.called_total, fresh.entered_total = tonumber(ARGV[11]), tonumber(ARGV[12])
-  fresh.missed_total, fresh.left_total = tonumber(ARGV[13]), tonumber(ARGV[14])
+  fresh.called_total, fresh.entered_total = tonumber(ARGV[12]), tonumber(ARGV[13])
+  fresh.missed_total, fresh.left_total = tonumber(ARGV[14]), tonumber(ARGV[15])
   redis.call('UNLINK', unpack(KEYS, 2, 15))
   if #gone > 0 then redis.call('SET', gone_key, gone) end
   if #left > 0 then redis.call('SET', left_key, left) end
@@ -91,6 +92,10 @@ if whole then
     item = item + 4
   end
   fresh.active = redis.call('ZCARD', active_key)
+  if settled_at > 0 then
+    fresh.settled_at = math.min(settled_at, line.now)
+    advance(fresh, line.now)
+  end
   line = fresh
   save_new_line(line_key, line, life)
 else

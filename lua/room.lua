@@ -6,35 +6,46 @@
 -- Numbers are whole and below 2^53, which Lua holds exactly; `int` writes them in full where they become part of a text.
 -- Bitmaps: bit `slot - base - 1` stands for a slot. Bits beyond the end of a string read as 0. Bits of numbers that were never
 -- handed out are 0 in every bitmap, or future joiners would be born gone.
+--
+-- Running time, as core::line::running: room time less the time in which nobody ticked the room (`given_back`). The ends of waves and
+-- sessions are kept in it; scripts compare them with `line.running` and show them in room time.
 
 -- The fields of core's Facts, in the order in which read_line replies them.
 local FACTS = {
   'generation', 'base', 'issued', 'serving', 'waiting', 'ready', 'active', 'called_total', 'entered_total', 'missed_total',
-  'left_total', 'epoch', 'epoch_at', 'level', 'level_at', 'refund', 'wave_at', 'rate', 'now', 'settled_at', 'mark_at', 'born_at',
-  'version', 'bits', 'settings',
+  'left_total', 'epoch', 'epoch_at', 'level', 'level_at', 'refund', 'wave_at', 'rate', 'now', 'settled_at', 'given_back', 'mark_at',
+  'born_at', 'version', 'bits', 'settings',
 }
 local STARTS = { 'starts0', 'starts1', 'starts2', 'starts3', 'starts4' }
 local EPOCHS_PER_TTL = 4
 local SEEN_RING = 5
 local STRETCH_MS = 10000
 local STRETCHES = 32
+local OUTAGE_MS = 3000
 
 local function int(number)
   return string.format('%.0f', number)
 end
 
--- The named fields of the line, or nil when there is no such room. `generation` and `now` are always among them.
+-- The named fields of the line, or nil when there is no such room. `generation`, `version` and the times that `advance` needs are always
+-- among them. A line of before there was `given_back` has none, which is 0.
 local function load_line(key, names)
-  local values = redis.call('HMGET', key, 'generation', 'now', unpack(names))
+  local values = redis.call('HMGET', key, 'generation', 'version', 'now', 'settled_at', 'given_back', unpack(names))
   if not values[1] then return nil end
-  local line = { generation = tonumber(values[1]), now = tonumber(values[2]) }
-  for i, name in ipairs(names) do line[name] = tonumber(values[i + 2]) end
+  local line = {
+    generation = tonumber(values[1]), version = tonumber(values[2]), now = tonumber(values[3]), settled_at = tonumber(values[4]),
+    given_back = tonumber(values[5] or 0),
+  }
+  for i, name in ipairs(names) do line[name] = tonumber(values[i + 5]) end
   return line
 end
 
 -- Writes the named fields of the line, and its time.
 local function save_line(key, line, names)
   local fields = { 'now', line.now }
+  if line.was_away then
+    fields = { 'now', line.now, 'settled_at', line.settled_at, 'given_back', line.given_back, 'version', line.version }
+  end
   for _, name in ipairs(names) do
     fields[#fields + 1] = name
     fields[#fields + 1] = line[name]
@@ -59,9 +70,17 @@ local function save_new_line(key, line, life)
   redis.call('HSET', key, 'life', life)
 end
 
--- Room time never runs backwards.
+-- Lets room time pass, as Line::advance: never backwards, and a time in which nobody ticked is given back.
 local function advance(line, now)
   line.now = math.max(line.now, tonumber(now))
+  local passed = line.now - line.settled_at
+  if passed > OUTAGE_MS then
+    line.was_away = true
+    line.given_back = line.given_back + passed
+    line.settled_at = line.now
+    line.version = line.version + 1
+  end
+  line.running = line.now - line.given_back
 end
 
 -- Live slots in (from, to].
@@ -130,7 +149,8 @@ local function add_to_window(key, now, what)
   redis.call('HSET', key, stretch % STRETCHES, table.concat(flow, ' '))
 end
 
--- A wave as stored: from:last:called_at:until:called. The rest of what is known of it, how many claimed, is counted in `claims`.
+-- A wave as stored: from:last:called_at:until:called, its end in running time. The rest of what is known of it, how many claimed, is
+-- counted in `claims`.
 local function wave_text(from, last, called_at, closes_at, called)
   return table.concat({ int(from), int(last), int(called_at), int(closes_at), int(called) }, ':')
 end
@@ -163,7 +183,7 @@ local function standing(line, gone_key, left_key, waves_key, slot)
   if gone then return 'passed over' end
   if left then return 'entered' end
   local wave = wave_of(waves_key, slot)
-  if wave and wave.closes_at > line.now then return 'ready', wave end
+  if wave and wave.closes_at > line.running then return 'ready', wave end
   return 'missed'
 end
 
@@ -173,8 +193,8 @@ local function claim(line, claims_key, wave)
   line.ready = line.ready - 1
 end
 
--- A session as stored, sorted by slot: slot:entered_at:ends_at:pass_at. `active` holds the slots sorted by end, written with leading zeros
--- so that ties sort by slot.
+-- A session as stored, sorted by slot: slot:entered_at:ends_at:pass_at, its end in running time. `active` holds the slots sorted by end,
+-- written with leading zeros so that ties sort by slot.
 local function find_session(sessions_key, slot)
   local text = redis.call('ZRANGE', sessions_key, slot, slot, 'BYSCORE')[1]
   if not text then return nil end
@@ -197,6 +217,6 @@ local function drop_session(line, sessions_key, active_key, slot)
     redis.call('ZREM', active_key, string.format('%016.0f', slot))
   end
   line.active = redis.call('ZCARD', active_key)
-  return session ~= nil and session.ends_at > line.now
+  return session ~= nil and session.ends_at > line.running
 end
 

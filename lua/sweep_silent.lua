@@ -28,7 +28,7 @@ local function seen_key(epoch)
   return KEYS[4 + epoch % SEEN_RING]
 end
 
-local line = load_line(line_key, { 'base', 'issued', 'serving', 'waiting', 'epoch', 'epoch_at', 'version', 'bits', unpack(STARTS) })
+local line = load_line(line_key, { 'base', 'issued', 'serving', 'waiting', 'epoch', 'epoch_at', 'bits', unpack(STARTS) })
 if not line then return { 0 } end
 advance(line, ARGV[1])
 if turn and turn ~= line.epoch then

@@ -21,7 +21,7 @@
 local line_key, waves_key = KEYS[1], KEYS[9]
 local base = tonumber(ARGV[1])
 
-local line = load_line(line_key, { 'base', 'serving', 'version', 'bits' })
+local line = load_line(line_key, { 'base', 'serving', 'bits' })
 if not line then return { 0 } end
 local floor = line.serving
 local oldest = redis.call('ZRANGE', waves_key, 0, 0)[1]

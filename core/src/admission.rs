@@ -5,8 +5,8 @@
 //! at most `burst + rate * t / 60,000` calls, not counting those given back.
 //!
 //! Decisions hold because what they count on cannot change under them: windows and sessions that [`Line::settle`] has closed
-//! stay closed, entering turns a ready slot into an active one, leaving only frees, and only a [`Call`] on the same
-//! version adds.
+//! stay closed, entering turns a ready slot into an active one, leaving only frees, time given back after an outage keeps
+//! open what is open and opens nothing, and only a [`Call`] on the same version adds.
 //!
 //! [`Line::settle`]: crate::line::Line::settle
 

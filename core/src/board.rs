@@ -131,6 +131,10 @@ mod tests {
     use crate::bitmap::Bitmap;
     use crate::eta::{Observed, Supply};
     use crate::rank::Rank;
+    use crate::settings::rfc3339;
+    use crate::status::{FromBoard, from_board};
+    use crate::token::WaitingClaims;
+    use crate::units::Ticket;
     use crate::window::Window;
 
     fn board() -> Board {
@@ -191,6 +195,23 @@ mod tests {
         assert_eq!(board.standing(Slot(4), board.as_of), Standing::Waiting);
         let positions = [3, 4, 6, 10, 12].map(|slot| board.position(Slot(slot)).0);
         assert_eq!(positions, [0, 1, 2, 6, 8]);
+    }
+
+    #[test]
+    fn an_open_turn_runs_out_on_a_fresh_board_and_not_on_a_stale_one() {
+        let board = board();
+        let claims = WaitingClaims {
+            event: board.event_id.clone(),
+            generation: board.generation,
+            ticket: Ticket(2),
+            identity: None,
+            issued_at: board.as_of.secs(),
+        };
+        let now = board.as_of.plus(600_000);
+        assert!(matches!(from_board(&board, "", false, &claims, now), FromBoard::Ask));
+        let FromBoard::Reply(reply) = from_board(&board, "", true, &claims, now) else { panic!("the turn is open") };
+        assert_eq!(reply.status, "ready");
+        assert_eq!(reply.claim_expires_at, Some(rfc3339(now.plus(120_000))), "as if the origin were back now");
     }
 
     #[test]

@@ -139,6 +139,9 @@ pub enum FromBoard<'a> {
 /// The origin is asked where a board would have to guess: about a place whose turn seems to be over, since a board knows neither
 /// who entered nor who left, and about a token of a generation that this board has not heard of yet. Nobody goes on polling in
 /// either state, so that the origin hears little of it. A clock behind that of the room counts as the room's.
+///
+/// On a stale board no open turn runs out: perhaps nobody ticks the room, and then all that time is given back
+/// ([`crate::line::OUTAGE_MS`]). It is shown as if that were now.
 pub fn from_board<'a>(
     board: &'a Board,
     as_of: &'a str,
@@ -153,7 +156,8 @@ pub fn from_board<'a>(
         return FromBoard::Ask;
     }
     let (slot, now) = (Slot(claims.ticket.0), now.max(board.as_of));
-    let standing = board.standing(slot, now);
+    let away = if stale { now.since(board.as_of) } else { 0 };
+    let standing = board.standing(slot, now.minus(away)).later(away);
     if standing == Standing::Missed {
         return FromBoard::Ask;
     }

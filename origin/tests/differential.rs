@@ -30,7 +30,8 @@ enum Who {
     Both(u8, u8, u8),
 }
 
-/// Which slot: a number taken modulo a little more than has been issued, so that unknown ones occur.
+/// Which slot: an odd number picks one that is inside or was called lately, where there is any; an even one is taken modulo a little more
+/// than has been issued, so that unknown ones occur.
 type Pick = u32;
 
 #[derive(Clone, Debug)]
@@ -161,7 +162,9 @@ fn step() -> impl Strategy<Value = Step> {
         5 => (1i64..8).prop_map(|halves| halves * 500),
         2 => 1i64..3_000,
         2 => -4_000i64..0,
-        1 => (6i64..140).prop_map(|halves| halves * 500),
+        2 => (6i64..140).prop_map(|halves| halves * 500),
+        // An outage of a day.
+        1 => 3_001i64..90_000_000,
     ];
     (clock, op(), prop::bool::weighted(0.7)).prop_map(|(clock, op, look)| Step { clock, op, look })
 }
@@ -189,6 +192,13 @@ impl Pair<'_> {
         prop_assert_eq!(facts.active, reading.sessions.iter().flatten().count() as u64, "active is the open sessions");
         Ok(Some(reading))
     }
+}
+
+/// Slots whose session or claim window is open: few among many, so that random ones would seldom meet them twice.
+fn open_slots(reading: &Reading) -> Vec<u64> {
+    let inside = reading.sessions.iter().flatten().map(|(slot, _)| *slot);
+    let called = reading.waves.iter().flatten().flat_map(|wave| [wave.from.0, wave.last.0]);
+    inside.chain(called).collect()
 }
 
 fn known(reading: Option<&Reading>, sessions: bool) -> Known {
@@ -232,7 +242,11 @@ async fn play(pair: &Pair<'_>, steps: &[Step]) -> Result<(), TestCaseError> {
         clock += moved;
         let now = Millis(clock as u64);
         let facts = current.as_ref().map(|reading| reading.facts.clone()).unwrap_or_default();
-        let slot = |pick: Pick| Slot(u64::from(pick) % (facts.issued + 3));
+        let open = current.as_ref().map(open_slots).unwrap_or_default();
+        let slot = |pick: Pick| match (pick % 2, open.len()) {
+            (1, 1..) => Slot(open[pick as usize / 2 % open.len()]),
+            _ => Slot(u64::from(pick / 2) % (facts.issued + 3)),
+        };
         let generation = |strange: bool| Generation(facts.generation.0.saturating_sub(u64::from(strange)));
         let old = |wanted: bool| if wanted { remembered.as_ref().map(|reading| &reading.facts) } else { None };
         match op.clone() {
@@ -312,6 +326,7 @@ async fn play(pair: &Pair<'_>, steps: &[Step]) -> Result<(), TestCaseError> {
                     serving: was.serving,
                     gone,
                     left,
+                    settled_at: if more % 3 == 2 { Millis(0) } else { was.settled_at },
                     waves: waves.unwrap_or_default(),
                     active: sessions.unwrap_or_default(),
                     level: was.level,

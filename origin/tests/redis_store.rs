@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 use anteroom_core::bitmap::Bitmap;
-use anteroom_core::line::{Call, Called, EnterTerms, Heard, IdemKey, Join, JoinLimits, Joined, Restore};
+use anteroom_core::line::{
+    Call, Called, Enter, EnterTerms, Heard, IdemKey, Join, JoinLimits, Joined, Restore, Session,
+};
 use anteroom_core::units::{EventId, Generation, Identity, Millis, Slot};
 use anteroom_origin::store::redis::{RedisOptions, RedisStore};
 use anteroom_origin::store::{Known, QueueStore, StoreError, Stored};
@@ -136,6 +138,80 @@ async fn scripts_are_loaded_again_when_redis_has_forgotten_them() {
     assert_eq!(join(&store, 1).await.unwrap(), [1]);
     assert_eq!(server.cli(&["SCRIPT", "FLUSH"]), "OK");
     assert_eq!(join(&store, 1).await.unwrap(), [2]);
+}
+
+#[tokio::test]
+async fn a_line_of_before_time_was_given_back_goes_on_whichever_script_comes_first() {
+    let server = RedisServer::start();
+    let (store, event) = (store_at(server.url()), event());
+    let terms = EnterTerms { session_ms: 60_000, pass_ttl_ms: 30_000 };
+    for (script, outage) in [("read_line", 0), ("enter_line", 1), ("extend_session", 90_000), ("call_next", 90_000)] {
+        store.delete_room(&event).await.unwrap();
+        store.put_room(&event, "{}", NOW).await.unwrap();
+        join(&store, 3).await.unwrap();
+        call(&store, 2).await;
+        store.enter(&event, GENERATION, Slot(1), terms, NOW).await.unwrap().unwrap();
+        assert_eq!(server.cli(&["HDEL", "anteroom:{sale}:line", "given_back"]), "1");
+        let now = NOW.plus(outage);
+        match script {
+            "enter_line" => {
+                let second = store.enter(&event, GENERATION, Slot(2), terms, now).await.unwrap().unwrap();
+                assert!(matches!(second, Enter::Entered(session) if session.ends_at == now.plus(60_000)));
+            }
+            "extend_session" => {
+                let ends = store.extend_session(&event, GENERATION, Slot(1), Millis(0), now).await.unwrap();
+                assert_eq!(ends, Some(Some(now.plus(60_000))));
+            }
+            "call_next" => {
+                let version = server.cli(&["HGET", "anteroom:{sale}:line", "version"]).parse().unwrap();
+                let call = Call { version, now, count: 1, limit: Slot(3), until: now.plus(10_000), ..Call::default() };
+                let called = store.call(&event, &call).await.unwrap().unwrap();
+                assert_eq!(called, Called::Done { called: 1, serving: Slot(3) });
+            }
+            _ => {}
+        }
+        let known = Known { sessions: true, ..Known::default() };
+        let reading = store.read(&event, known, now).await.unwrap().unwrap();
+        assert_eq!(reading.facts.given_back, if outage > 1 { outage } else { 0 }, "{script}");
+        let given_back = reading.facts.given_back;
+        assert_eq!(reading.sessions.unwrap()[0].1.ends_at, NOW.plus(60_000 + given_back), "{script}");
+        assert!(reading.waves.unwrap().iter().all(|wave| wave.until == NOW.plus(10_000 + given_back)), "{script}");
+    }
+}
+
+/// As a line of any length: what is given back is one number.
+#[tokio::test]
+async fn giving_an_outage_back_costs_the_same_with_one_inside_and_with_three_hundred_thousand() {
+    let server = RedisServer::start();
+    let mut options = RedisOptions::new(server.url());
+    options.timeout = Duration::from_secs(20);
+    let store = RedisStore::new(options).unwrap();
+    let session = Session { entered_at: NOW, ends_at: NOW.plus(600_000), pass_at: NOW };
+    for inside in [1, 300_000] {
+        let mut left = Bitmap::new();
+        left.set_range(0, inside);
+        let known = Restore {
+            generation: GENERATION,
+            known: inside,
+            issued: inside,
+            serving: inside,
+            left,
+            active: (1..=inside).map(|slot| (slot, session)).collect(),
+            ..Restore::default()
+        };
+        store.delete_room(&event()).await.unwrap();
+        store.restore(&event(), "{}", &known, NOW).await.unwrap();
+        store.read(&event(), Known::default(), NOW).await.unwrap();
+        server.cli(&["CONFIG", "RESETSTAT"]);
+        let now = NOW.plus(3_600_000);
+        let ends = store.extend_session(&event(), GENERATION, Slot(1), Millis(0), now).await.unwrap();
+        assert_eq!(ends, Some(Some(now.plus(600_000))));
+        let micros = counted(&server, "evalsha", "usec");
+        println!("an hour given back to {inside} inside: {micros} us of script");
+        assert!(micros < 10_000, "{inside} inside: {micros} us");
+        let facts = store.read(&event(), Known::default(), now).await.unwrap().unwrap().facts;
+        assert_eq!((facts.active, facts.given_back), (inside, 3_600_000));
+    }
 }
 
 #[tokio::test]

@@ -1,16 +1,20 @@
 //! What holds of every store, written once and run on every engine and on every way to reach Redis.
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
+#[path = "store_suite/outages.rs"]
+mod outages;
+
 use anteroom_core::bitmap::Bitmap;
 use anteroom_core::line::{
     Call, Called, EXACT_MARKS, Enter, EnterTerms, Facts, Heard, IdemKey, Join, JoinLimits, Joined, Leave, Restore,
-    Session,
+    Session, TICK_MAX_MS,
 };
 use anteroom_core::units::{EventId, Generation, Identity, Millis, Slot, Ticket};
 use anteroom_origin::store::memory::MemoryStore;
 use anteroom_origin::store::redis::{RedisOptions, RedisStore};
 use anteroom_origin::store::{Bound, Known, QueueStore, Reading};
 use anteroom_testkit::redis::{Guard, RedisServer};
+use outages::*;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -56,6 +60,15 @@ async fn read_at(store: &Store, now: Millis) -> Reading {
 
 async fn read(store: &Store) -> Reading {
     read_at(store, NOW).await
+}
+
+/// Ticks as an origin does, until `now`.
+async fn tick_until(store: &Store, now: Millis) {
+    let mut at = read_at(store, Millis(0)).await.facts.now;
+    while at < now {
+        at = at.plus(TICK_MAX_MS).min(now);
+        read_at(store, at).await;
+    }
 }
 
 async fn call_at(store: &Store, count: u64, now: Millis) -> Called {
@@ -194,11 +207,13 @@ async fn a_place_given_up_or_used_up_may_be_taken_again(store: Store) {
     call(&store, 2).await;
     enter_at(&store, 2, NOW).await;
     let later = NOW.plus(30_000);
+    tick_until(&store, later).await;
     let joined = join_at(&store, &batch, later).await;
     assert_eq!(new_tickets(&joined), [5, 6], "the one who left, the one who missed");
     assert_eq!(joined[1], Joined::Duplicate { ticket: Ticket(2) });
     assert_eq!(joined[3], Joined::Duplicate { ticket: Ticket(4) });
     let after = NOW.plus(TERMS.session_ms);
+    tick_until(&store, after).await;
     assert_eq!(new_tickets(&join_at(&store, &batch[1..2], after).await), [7], "the session is over");
 }
 
@@ -230,8 +245,10 @@ async fn a_pass_is_issued_anew_only_when_it_has_run_out(store: Store) {
         other => panic!("{other:?}"),
     };
     assert_eq!(passes(NOW).await, NOW);
+    tick_until(&store, NOW.plus(29_999)).await;
     assert_eq!(passes(NOW.plus(29_999)).await, NOW);
     assert_eq!(passes(NOW.plus(30_000)).await, NOW.plus(30_000));
+    tick_until(&store, NOW.plus(59_999)).await;
     assert_eq!(enter_at(&store, 1, NOW.plus(60_000)).await, Enter::Over);
 }
 
@@ -249,6 +266,7 @@ async fn entering_says_why_not(store: Store) {
     assert_eq!(enter_at(&store, 7, NOW).await, Enter::Unknown);
     let old = store.enter(&event(), Generation(1), Slot(1), TERMS, NOW).await.unwrap();
     assert_eq!(old, Some(Enter::Unknown), "a token of another generation is good for nothing");
+    tick_until(&store, NOW.plus(29_999)).await;
     assert_eq!(
         enter_at(&store, 1, NOW.plus(29_999)).await.to_owned(),
         Enter::Entered(Session { entered_at: NOW.plus(29_999), ends_at: NOW.plus(89_999), pass_at: NOW.plus(29_999) })
@@ -346,8 +364,10 @@ async fn a_missed_turn_and_one_given_up_go_back(store: Store) {
     enter_at(&store, 1, NOW).await;
     leave(&store, 2).await;
     assert_eq!(read(&store).await.facts.refund, 1);
+    tick_until(&store, NOW.plus(30_000)).await;
     let facts = read_at(&store, NOW.plus(30_000)).await.facts;
     assert_eq!((facts.refund, facts.ready, facts.missed_total, facts.active), (2, 0, 1, 1));
+    tick_until(&store, NOW.plus(60_000)).await;
     let facts = read_at(&store, NOW.plus(60_000)).await.facts;
     assert_eq!(facts.active, 0, "the session ends by itself");
 }
@@ -363,9 +383,9 @@ async fn a_session_can_be_extended_and_ended_while_it_is_open(store: Store) {
     assert_eq!(extend(1, NOW.plus(90_000), NOW).await, Some(NOW.plus(90_000)));
     assert_eq!(extend(1, NOW.plus(10), NOW).await, Some(NOW.plus(90_000)), "never nearer");
     assert_eq!(extend(2, NOW.plus(10), NOW).await, None);
+    tick_until(&store, NOW.plus(89_000)).await;
     assert_eq!(extend(1, NOW.plus(200_000), NOW.plus(90_000)).await, None, "over is over");
     let end = async || store.end_session(&event(), GENERATION, Slot(1), NOW).await.unwrap().unwrap();
-    enter_at(&store, 2, NOW.plus(90_000)).await;
     assert!(!end().await, "room time has moved on");
     assert!(!end().await);
 }
@@ -385,7 +405,7 @@ async fn thousands_of_sessions_that_end_at_once_end_in_order_and_not_all_in_one_
     };
     store.restore(&event(), "{}", &known, NOW).await.unwrap();
     for left in [1_000, 0] {
-        let reading = read_at(&store, NOW.plus(60_000)).await;
+        let reading = read_at(&store, NOW.plus(2_000)).await;
         let want: Vec<(u64, Session)> = (3_001 - left..=3_000).map(open).collect();
         assert_eq!(reading.facts.active, left);
         assert!(reading.sessions.unwrap() == want, "the {left} that end last are left");
@@ -511,7 +531,7 @@ async fn trimming_moves_nobody(store: Store) {
     }
     call(&store, 150).await;
     assert_eq!(store.trim(&event(), 128).await.unwrap(), Some(false), "an open wave is still needed");
-    read_at(&store, NOW.plus(30_000)).await;
+    tick_until(&store, NOW.plus(30_000)).await;
     assert_eq!(store.trim(&event(), 100).await.unwrap(), Some(false), "not whole words");
     assert_eq!(store.trim(&event(), 128).await.unwrap(), Some(true));
     let reading = read(&store).await;
@@ -540,6 +560,7 @@ async fn a_lost_line_is_brought_back_from_what_an_origin_remembers(store: Store)
         serving: was.facts.serving,
         gone,
         left,
+        settled_at: was.facts.settled_at,
         waves: was.waves.clone().unwrap(),
         active: was.sessions.clone().unwrap(),
         level: 7,
@@ -658,4 +679,8 @@ suite! {
     a_lost_line_is_brought_back_from_what_an_origin_remembers,
     a_restore_raises_the_number_of_a_line_that_lost_its_last_joins,
     a_missing_room_is_made_by_a_restore,
+    whichever_method_comes_first_after_an_outage_nobody_has_lost_any_time,
+    a_full_room_calls_nobody_into_a_place_that_was_given_back,
+    a_room_that_is_ticked_gives_nothing_back,
+    a_line_brought_back_after_an_outage_leaves_everybody_what_was_left,
 }

@@ -173,7 +173,7 @@ impl Line {
             Standing::Waiting | Standing::Silent | Standing::Ready { .. } => true,
             // A session may outlast the bits of its slot.
             Standing::Entered | Standing::Missed => {
-                self.active.get(&slot.0).is_some_and(|session| session.ends_at > self.facts.now)
+                self.active.get(&slot.0).is_some_and(|session| session.ends_at > self.facts.running(self.facts.now))
             }
             Standing::Unknown | Standing::PassedOver | Standing::Left => false,
         }

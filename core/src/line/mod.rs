@@ -20,15 +20,18 @@
 //! Bit `s - base - 1` stands for slot `s`; slots up to `base` are forgotten.
 //!
 //! Room time: every method that takes `now` uses the greater of it and the greatest seen so far, so time never runs backwards
-//! for a room, whatever the clocks of its hosts do.
+//! for a room, whatever the clocks of its hosts do. Time in which nobody ticked counts against no claim window and no session
+//! ([`OUTAGE_MS`]).
 
 mod join;
 mod restore;
+mod running;
 mod silence;
 mod turn;
 
 pub use join::{EXACT_MARKS, IdemKey, Join, JoinBatch, JoinLimits, Joined};
 pub use restore::{RESTORE_GAP, Restore};
+pub use running::{OUTAGE_MS, TICK_MAX_MS};
 pub use silence::Heard;
 pub use turn::{Call, Called, Enter, EnterTerms, Leave, Session};
 
@@ -46,8 +49,6 @@ pub const EPOCHS_PER_TTL: u64 = 4;
 pub const SEEN_RING: usize = EPOCHS_PER_TTL as usize + 1;
 /// Most sessions ended by one [`Line::settle`], so that no step of the store takes long.
 pub const SETTLE_SESSIONS: usize = 2_000;
-/// Longest time that one [`Line::settle`] adds to the window: what passed while nobody ticked is not learned from.
-pub const SETTLE_MAX_MS: u64 = crate::window::STRETCH_MS;
 
 /// The numbers of a line: what a tick decides on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,8 +91,12 @@ pub struct Facts {
     pub rate: u64,
     /// The greatest room time seen.
     pub now: Millis,
-    /// Room time of the last [`Line::settle`].
+    /// Room time of the last [`Line::settle`], or of the step that gave the time since back.
     pub settled_at: Millis,
+    /// How much time in which nobody ticked was given back to claim windows and sessions, milliseconds: room time less this is the
+    /// line's running time.
+    #[serde(default)]
+    pub given_back: u64,
     /// When the youngest entry of `joins` was made.
     pub mark_at: Millis,
     /// When this generation began.
@@ -142,8 +147,9 @@ pub struct Line {
     pub(crate) seen: [Bitmap; SEEN_RING],
     /// Tickets handed out when the epoch began, `starts[epoch % SEEN_RING]`.
     pub(crate) starts: [u64; SEEN_RING],
-    /// Open waves, oldest first; `until` never falls from one to the next.
+    /// Open waves, oldest first; `until`, in running time, never falls from one to the next.
     pub(crate) waves: VecDeque<Wave>,
+    /// Open sessions by slot; `ends_at` in running time.
     pub(crate) active: BTreeMap<u64, Session>,
     pub(crate) joins: VecDeque<JoinMark>,
     pub(crate) window: Window,
@@ -180,7 +186,7 @@ pub enum Standing {
 }
 
 /// Where `slot` stands by its two bits. One definition for the line, its replicas and the status answer; `wave` finds the open
-/// wave that holds a slot.
+/// wave that holds a slot, its end in room time.
 pub fn standing(
     facts: &Facts,
     slot: Slot,
@@ -249,10 +255,12 @@ impl Line {
     }
 
     /// Lets time pass: closes the claim windows and ends the sessions whose time has come (at most [`SETTLE_SESSIONS`] of the
-    /// latter), and accounts the time for the estimate. What is closed here stays closed: a decision may count on it.
+    /// latter), and accounts the time for the estimate, but not a time in which nobody ticked. What is closed here stays closed: a
+    /// decision may count on it.
     pub fn settle(&mut self, now: Millis) {
         let now = self.advance(now);
-        let passed = now.since(self.facts.settled_at).min(SETTLE_MAX_MS);
+        let running = self.facts.running(now);
+        let passed = now.since(self.facts.settled_at);
         self.facts.settled_at = now;
         let waiting = self.facts.waiting;
         if waiting > 0 && passed > 0 {
@@ -261,7 +269,7 @@ impl Line {
             flow.waited_ms += waiting * passed;
         }
         while let Some(wave) = self.waves.front().copied()
-            && wave.until <= now
+            && wave.until <= running
         {
             self.waves.pop_front();
             let missed = wave.called - wave.claimed;
@@ -272,7 +280,7 @@ impl Line {
         let mut ended: Vec<(Millis, u64)> = self
             .active
             .iter()
-            .filter(|(_, session)| session.ends_at <= now)
+            .filter(|(_, session)| session.ends_at <= running)
             .map(|(slot, session)| (session.ends_at, *slot))
             .collect();
         ended.sort_unstable();
@@ -280,12 +288,6 @@ impl Line {
             self.active.remove(&slot);
         }
         self.facts.active = self.active.len() as u64;
-    }
-
-    /// Moves room time on to `now`, never back, and gives it.
-    fn advance(&mut self, now: Millis) -> Millis {
-        self.facts.now = self.facts.now.max(now);
-        self.facts.now
     }
 
     /// Bit of `slot`, which must lie beyond `base`.
@@ -300,7 +302,7 @@ impl Line {
         } else {
             (false, false)
         };
-        standing(&self.facts, slot, gone, left, |slot| wave_of(&self.waves, slot))
+        standing(&self.facts, slot, gone, left, |slot| wave_of(&self.waves, slot).map(|wave| wave.shown(&self.facts)))
     }
 
     /// Live slots in `(serving, slot]`, by counting. O(line / 64); hosts use [`crate::rank`].
@@ -328,9 +330,9 @@ impl Line {
         &self.left
     }
 
-    /// Open waves, oldest first.
-    pub const fn waves(&self) -> &VecDeque<Wave> {
-        &self.waves
+    /// Open waves, oldest first, their ends in room time. O(waves).
+    pub fn waves(&self) -> VecDeque<Wave> {
+        self.waves.iter().map(|wave| wave.shown(&self.facts)).collect()
     }
 
     /// When tickets were handed out.
@@ -343,9 +345,9 @@ impl Line {
         &self.window
     }
 
-    /// Open sessions by slot.
-    pub const fn active(&self) -> &BTreeMap<u64, Session> {
-        &self.active
+    /// Open sessions in the order of their slots, their ends in room time.
+    pub fn active(&self) -> impl Iterator<Item = (u64, Session)> + '_ {
+        self.active.iter().map(|(slot, session)| (*slot, session.shown(&self.facts)))
     }
 }
 

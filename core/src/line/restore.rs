@@ -26,9 +26,12 @@ pub struct Restore {
     pub gone: Bitmap,
     /// Relative to `base`.
     pub left: Bitmap,
-    /// Open waves, oldest first.
+    /// Until when the windows and sessions below have run, room time: when the line was last settled, as far as is known. Time since is
+    /// given back like that of any outage. 0 = until now.
+    pub settled_at: Millis,
+    /// Open waves, oldest first, their ends as of `settled_at`.
     pub waves: Vec<Wave>,
-    /// Open sessions.
+    /// Open sessions, their ends as of `settled_at`.
     pub active: Vec<(u64, Session)>,
     /// Rate bucket.
     pub level: u64,
@@ -74,6 +77,10 @@ impl Line {
             fresh.facts.ready = known.waves.iter().map(|wave| wave.called - wave.claimed).sum();
             fresh.active = known.active.iter().copied().collect();
             fresh.facts.active = fresh.active.len() as u64;
+            if known.settled_at > Millis(0) {
+                fresh.facts.settled_at = known.settled_at.min(now);
+                fresh.advance(now);
+            }
             *self = fresh;
         } else if known.issued <= self.facts.issued {
             return self.restore_users(&known.users);

@@ -1,4 +1,5 @@
 mod against_model;
 mod guarantees;
 mod model;
+mod outages;
 mod saved;

@@ -132,7 +132,8 @@ impl Line {
                 let middle = low.midpoint(high);
                 if self.live_up_to(Slot(middle)) >= called { high = middle } else { low = middle }
             }
-            let until = self.waves.back().map_or(call.until, |wave| wave.until.max(call.until));
+            let until = self.facts.running(call.until);
+            let until = self.waves.back().map_or(until, |wave| wave.until.max(until));
             let from = Slot(self.facts.serving + 1);
             self.waves.push_back(Wave { from, last: Slot(high), called_at: now, until, called, claimed: 0 });
             self.facts.serving = high;
@@ -163,13 +164,14 @@ impl Line {
         if generation != self.facts.generation {
             return Enter::Unknown;
         }
+        let running = self.facts.running(now);
         if let Some(session) = self.active.get_mut(&slot.0)
-            && session.ends_at > now
+            && session.ends_at > running
         {
             if now.since(session.pass_at) >= terms.pass_ttl_ms {
                 session.pass_at = now;
             }
-            return Enter::Again(*session);
+            return Enter::Again(session.shown(&self.facts));
         }
         match self.standing(slot) {
             Standing::Unknown => Enter::Unknown,
@@ -183,12 +185,12 @@ impl Line {
                 self.left.set(bit);
                 self.facts.bits += 1;
                 self.claim(slot);
-                let session = Session { entered_at: now, ends_at: now.plus(terms.session_ms), pass_at: now };
+                let session = Session { entered_at: now, ends_at: running.plus(terms.session_ms), pass_at: now };
                 self.active.insert(slot.0, session);
                 self.facts.active = self.active.len() as u64;
                 self.facts.entered_total += 1;
                 self.window.at(now).entries += 1;
-                Enter::Entered(session)
+                Enter::Entered(session.shown(&self.facts))
             }
         }
     }
@@ -230,9 +232,10 @@ impl Line {
         if generation != self.facts.generation {
             return None;
         }
-        let session = self.active.get_mut(&slot.0).filter(|session| session.ends_at > now)?;
-        session.ends_at = session.ends_at.max(until);
-        Some(session.ends_at)
+        let running = self.facts.running(now);
+        let session = self.active.get_mut(&slot.0).filter(|session| session.ends_at > running)?;
+        session.ends_at = session.ends_at.max(self.facts.running(until));
+        Some(session.shown(&self.facts).ends_at)
     }
 
     /// Ends the session of `slot`; whether one was open.
@@ -243,7 +246,7 @@ impl Line {
         }
         let ended = self.active.remove(&slot.0);
         self.facts.active = self.active.len() as u64;
-        ended.is_some_and(|session| session.ends_at > now)
+        ended.is_some_and(|session| session.ends_at > self.facts.running(now))
     }
 
     /// Forgets the slots up to `base`, a multiple of 64 at or behind the cursor and every open wave; whether it moved.

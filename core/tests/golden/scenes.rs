@@ -5,7 +5,7 @@
 
 use anteroom_core::board::{self, Board};
 use anteroom_core::eta::{Capacity, Observed, Pace, Supply};
-use anteroom_core::line::{Call, EnterTerms, Join, JoinLimits, Line};
+use anteroom_core::line::{Call, EnterTerms, Join, JoinLimits, Line, TICK_MAX_MS};
 use anteroom_core::rank::Rank;
 use anteroom_core::settings::{Mode, rfc3339};
 use anteroom_core::sketch::Sketch;
@@ -276,10 +276,10 @@ impl Story {
         let mut at = born;
         for _ in 0..10 {
             at = at.plus(5_000);
+            tick_until(&mut line, at);
             line.join(&vec![Join { identity: None, idem: None }; (self.people / 10) as usize], limits, at);
         }
         line.join(&vec![Join { identity: None, idem: None }; (self.people % 10) as usize], limits, at);
-        line.settle(at);
         let mut leaving = 0;
         for slot in 1..=self.people {
             if leaving == 0 && dice.roll(1_000) < self.leave {
@@ -291,14 +291,12 @@ impl Story {
             leaving = u64::saturating_sub(leaving, 1);
         }
         let first = NOW.minus(self.waves * 1_000);
-        while at.plus(10_000) < first {
-            at = at.plus(10_000);
-            line.settle(at);
-        }
+        tick_until(&mut line, first);
         let terms = EnterTerms { session_ms: 600_000, pass_ttl_ms: 30_000 };
         for wave in 0..self.waves.min(self.called) {
             let now = first.plus(wave * 1_000);
             let count = (wave + 1) * self.called / self.waves - wave * self.called / self.waves;
+            tick_until(&mut line, now);
             let facts = line.facts().clone();
             let call = Call {
                 version: facts.version,
@@ -315,7 +313,7 @@ impl Story {
                 }
             }
         }
-        line.settle(NOW);
+        tick_until(&mut line, NOW);
         line
     }
 
@@ -348,6 +346,13 @@ impl Story {
             pace: Pace::learn(&observed, line.window()),
             sketch: Sketch::build(line.gone(), &rank, facts.base, Slot(facts.serving), Slot(facts.issued)),
         }
+    }
+}
+
+/// Ticks as a host does until `now`.
+fn tick_until(line: &mut Line, now: Millis) {
+    while line.facts().settled_at < now {
+        line.settle(line.facts().settled_at.plus(TICK_MAX_MS).min(now));
     }
 }
 

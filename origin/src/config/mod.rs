@@ -13,6 +13,7 @@ pub use source::{Problem, Problems, Variables};
 
 use crate::pass::PassKeys;
 use crate::secret::{Secret, Secrets};
+use anteroom_core::line::TICK_MAX_MS;
 use ipnet::IpNet;
 use source::Settings;
 use std::net::{IpAddr, SocketAddr};
@@ -387,7 +388,7 @@ fn read_rooms(settings: &mut Settings) -> Option<RoomsConfig> {
         "create" => Ok(UnknownRooms::Create),
         _ => Err("must be \"reject\" or \"create\"".into()),
     });
-    let tick = settings.number("tick_ms", 10, 10_000);
+    let tick = settings.number("tick_ms", 10, TICK_MAX_MS);
     Some(RoomsConfig { unknown: unknown?, tick: Duration::from_millis(tick?) })
 }
 

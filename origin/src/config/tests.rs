@@ -109,7 +109,7 @@ fn every_problem_is_reported_at_once_by_setting_and_value() {
         r#"ANTEROOM_UPSTREAM = "http://shop/path": must be http://host:port or https://host"#.into(),
         r#"ANTEROOM_PASS_KEY_FILE = "/no/such/file": not read"#.into(),
         "ANTEROOM_SECRETS: no such setting".into(),
-        format!(r#"tick_ms (in {path}) = "5": must be a whole number from 10 to 10000"#),
+        format!(r#"tick_ms (in {path}) = "5": must be a whole number from 10 to 1000"#),
         format!("tik_ms (in {path}): no such setting"),
         format!("rate_burst (in {path}): must be a text"),
     ] {

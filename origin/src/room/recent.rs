@@ -41,6 +41,17 @@ impl Recent {
         self.sessions.lock().remove(&slot.0);
     }
 
+    /// Notes that a reading shows so much time given back to what was noted before it was asked for. Who entered as the first after the
+    /// outage had it already, and has it twice until the sessions are read: too long for a second, never too short.
+    pub fn give_back(&self, before: &Before, ms: u64) {
+        let mut sessions = self.sessions.lock();
+        for slot in &before.sessions {
+            if let Some(session) = sessions.get_mut(slot) {
+                session.ends_at = session.ends_at.plus(ms);
+            }
+        }
+    }
+
     fn note(&self, slot: Slot, standing: Standing) {
         let mut standings = self.standings.write();
         standings.insert(slot.0, standing);
@@ -152,5 +163,19 @@ mod tests {
         known.active.clear();
         recent.add_to(&mut known);
         assert_eq!(known.active, []);
+    }
+
+    #[test]
+    fn time_given_back_reaches_the_sessions_that_no_reading_has_shown() {
+        let recent = Recent::default();
+        let session = Session { entered_at: NOW, ends_at: NOW.plus(60_000), pass_at: NOW };
+        recent.entered(Slot(1), session);
+        let before = recent.before();
+        recent.entered(Slot(2), session);
+        recent.give_back(&before, 120_000);
+        let mut known = Restore { known: 2, ..Restore::default() };
+        recent.add_to(&mut known);
+        known.active.sort_unstable_by_key(|(slot, _)| *slot);
+        assert_eq!(known.active, [(1, Session { ends_at: NOW.plus(180_000), ..session }), (2, session)]);
     }
 }

@@ -106,6 +106,9 @@ impl Replica {
         }
         if let Some(sessions) = reading.sessions {
             self.sessions = sessions;
+        } else if !fresh && reading.facts.generation == self.facts.generation {
+            let more = reading.facts.given_back.saturating_sub(self.facts.given_back);
+            self.sessions.iter_mut().for_each(|(_, session)| session.ends_at = session.ends_at.plus(more));
         }
         self.joins.extend(reading.joins);
         // Marks that only cover places already called are not needed.
@@ -175,6 +178,7 @@ impl Replica {
             serving: facts.serving,
             gone: (*self.gone).clone(),
             left: (*self.left).clone(),
+            settled_at: facts.settled_at,
             waves: self.waves.iter().filter(|wave| wave.until > facts.now).copied().collect(),
             active: self.sessions.clone(),
             level: facts.level,

@@ -150,6 +150,9 @@ impl Room {
             let settings = replica.settings_json.clone();
             self.host.store.restore(&self.event, &settings, &replica.restore(issued), self.host.clock.now()).await?;
         }
+        if !fresh && reading.facts.generation == replica.facts.generation {
+            self.recent.give_back(&before, reading.facts.given_back.saturating_sub(replica.facts.given_back));
+        }
         if let Err(problem) = replica.absorb(reading, fresh) {
             tracing::error!(event = %self.event, problem, "the stored settings cannot be read; the former ones stay");
         }

@@ -66,7 +66,8 @@ impl View {
         }
     }
 
-    /// Where `slot` stands. A number beyond those known was handed out by another origin since: it waits.
+    /// Where `slot` stands at `now`. A number beyond those known was handed out by another origin since: it waits. An open turn runs out
+    /// by a reading only: until there is one the time may be given back, and is shown as if it were, once it is that long.
     pub fn standing(&self, slot: Slot, now: Millis) -> Standing {
         if slot.0 > self.facts.issued {
             return Standing::Waiting;
@@ -75,10 +76,7 @@ impl View {
         let standing = line::standing(&self.facts, slot, self.gone.get(bit), self.left.get(bit), |slot| {
             line::wave_of(&self.waves, slot)
         });
-        match standing {
-            Standing::Ready { until, .. } if until <= now => Standing::Missed,
-            other => other,
-        }
+        standing.later(self.facts.unticked(now))
     }
 
     /// Whether `slot` is in line and counts for nobody. O(1).

@@ -232,13 +232,10 @@ impl QueueStore for MemoryStore {
         Ok(Some(Reading {
             facts: facts.clone(),
             bitmaps: (fresh || facts.bits != known.bits).then(|| (line.gone().clone(), line.left().clone())),
-            waves: (fresh || facts.bits != known.bits || facts.version != known.version)
-                .then(|| line.waves().iter().copied().collect()),
+            waves: (fresh || facts.bits != known.bits || facts.version != known.version).then(|| line.waves().into()),
             joins: line.joins().iter().filter(|mark| fresh || mark.at > known.mark_at).copied().collect(),
             window: line.window().clone(),
-            sessions: known
-                .sessions
-                .then(|| line.active().iter().take(SESSIONS_READ).map(|(slot, session)| (*slot, *session)).collect()),
+            sessions: known.sessions.then(|| line.active().take(SESSIONS_READ).collect()),
             settings: (fresh || facts.settings != known.settings).then(|| room.settings.clone()),
         }))
     }

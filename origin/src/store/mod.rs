@@ -5,7 +5,9 @@
 //! * **Atomic per room.** A method either happens as a whole or not at all, and no two on one room interleave.
 //! * **Core is the rule.** On a room, a method gives what the method of [`anteroom_core::line::Line`] named in its comment gives, and
 //!   leaves the same line behind. One suite and one differential run hold both engines to it.
-//! * **`now` is the caller's**, and room time never runs backwards: the engine uses the greatest it has been shown.
+//! * **`now` is the caller's**, and room time never runs backwards: the engine uses the greatest it has been shown. The first method that
+//!   is shown a time after an outage gives the outage back to open windows and sessions
+//!   ([`OUTAGE_MS`](anteroom_core::line::OUTAGE_MS)). All ends that go in or come out are in room time.
 //! * **`Ok(None)` means that there is no such room**; nothing was changed.
 //! * **`Err` is an outage or a bug**, never an outcome of the line. After [`StoreError::Unavailable`] the step may have happened or not
 //!   (a reply can be lost); every method but `join` may simply be called again, and a join with an idempotency key as well.

@@ -391,7 +391,8 @@ impl QueueStore for RedisStore {
             .number(known.issued)
             .number(known.serving)
             .number(known.level)
-            .number(known.level_at.0);
+            .number(known.level_at.0)
+            .number(known.settled_at.0);
         for total in known.totals {
             arguments = arguments.number(total);
         }

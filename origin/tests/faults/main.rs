@@ -7,6 +7,7 @@
 mod support;
 
 mod emptied;
+mod full_room;
 mod outage;
 mod restart;
 mod two_origins;

@@ -57,7 +57,9 @@ fn any_moment() -> impl Strategy<Value = Moment> {
         1 => prop::collection::vec(any_manner(), 4..20),
     ];
     let ticks = (prop::bool::weighted(0.8), prop::bool::weighted(0.3), prop::bool::weighted(0.2));
-    (1u64..800, joins, ticks, prop::option::weighted(0.03, any_event())).prop_map(|(ms, joins, ticks, event)| Moment {
+    // Seldom an outage: nobody ticks, and nobody enters or polls.
+    let ms = prop_oneof![200 => 1u64..800, 1 => 3_000u64..60_000];
+    (ms, joins, ticks, prop::option::weighted(0.03, any_event())).prop_map(|(ms, joins, ticks, event)| Moment {
         ms,
         joins,
         ticks,

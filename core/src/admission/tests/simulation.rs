@@ -182,7 +182,7 @@ impl Room {
         let before = self.facts().refund;
         self.line.settle(clock);
         self.give_back(self.facts().refund - before);
-        let step = admission::next_step(self.facts(), self.line.joins(), self.line.waves(), &self.settings);
+        let step = admission::next_step(self.facts(), self.line.joins(), &self.line.waves(), &self.settings);
         Decision { step, after: self.ledger.len() }
     }
 
@@ -297,7 +297,7 @@ impl Room {
                 assert!(person.called_at.is_some(), "ready without a call: {person:?}");
             }
         }
-        let open = self.line.active().values().filter(|session| session.ends_at > facts.now).count() as u64;
+        let open = self.line.active().filter(|(_, session)| session.ends_at > facts.now).count() as u64;
         let ready = |person: &&Person| matches!(self.line.standing(Slot(person.slot)), Standing::Ready { .. });
         let ready = self.people.iter().filter(ready).count() as u64;
         assert!(open <= facts.active && ready <= facts.ready, "somebody inside is not counted");

@@ -59,6 +59,8 @@ pub(super) fn any_op() -> impl Strategy<Value = Op> {
         1 => (0u8..200).prop_map(|gap| Op::SkipTo { gap }),
         1 => Just(Op::Reset),
         6 => (-2_000i64..4_000).prop_map(|ms| Op::Time { ms }),
+        // An outage, unless somebody ticks first.
+        1 => (2_000i64..200_000).prop_map(|ms| Op::Time { ms }),
     ]
 }
 

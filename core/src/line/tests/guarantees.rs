@@ -5,7 +5,7 @@ use super::model::known;
 use crate::bitmap::Bitmap;
 use crate::line::{
     Call, Called, Enter, EnterTerms, Heard, IdemKey, Join, JoinLimits, Joined, Leave, Line, RESTORE_GAP, Restore,
-    Session, Standing,
+    Session, Standing, TICK_MAX_MS,
 };
 use crate::units::{Generation, Identity, Millis, Slot, Ticket};
 use std::collections::BTreeSet;
@@ -39,6 +39,13 @@ fn call(line: &mut Line, count: u64, now: Millis) -> u64 {
     }
 }
 
+/// Ticks as a host does until `now`.
+fn tick_until(line: &mut Line, now: Millis) {
+    while line.facts().now < now {
+        line.settle(line.facts().now.plus(TICK_MAX_MS).min(now));
+    }
+}
+
 fn hear(line: &mut Line, slot: u64, now: Millis) -> u64 {
     let mut bits = Bitmap::new();
     bits.set(slot - 1);
@@ -64,9 +71,11 @@ fn once_thirty_two_enters_are_one_session_with_one_pass() {
     assert_eq!((line.facts().entered_total, line.facts().active, line.facts().ready), (1, 1, 0));
     // Only a pass that has run out is made anew, for the same session.
     let renewed = Session { pass_at: BIRTH.plus(30_000), ..session };
+    tick_until(&mut line, BIRTH.plus(30_000));
     for ms in 30_000..30_032 {
         assert_eq!(line.enter(Generation(7), Slot(1), TERMS, BIRTH.plus(ms)), Enter::Again(renewed));
     }
+    tick_until(&mut line, BIRTH.plus(600_000));
     assert_eq!(line.enter(Generation(7), Slot(1), TERMS, BIRTH.plus(600_000)), Enter::Over, "the session has ended");
     assert_eq!(line.enter(Generation(6), Slot(1), TERMS, BIRTH), Enter::Unknown, "another generation's token");
 }

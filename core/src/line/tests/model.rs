@@ -1,7 +1,8 @@
 //! The line as one record per person, and everything about it by looking at every person: slow, and obviously right.
 
 use crate::line::{
-    Call, Called, Enter, EnterTerms, Facts, Join, JoinLimits, Joined, Leave, Line, Restore, Session, Standing,
+    Call, Called, Enter, EnterTerms, Facts, Join, JoinLimits, Joined, Leave, Line, OUTAGE_MS, Restore, Session,
+    Standing,
 };
 use crate::units::{Generation, Identity, Millis, Slot, Ticket};
 use std::collections::BTreeMap;
@@ -59,7 +60,8 @@ pub(super) struct Model {
 
 impl Model {
     pub(super) fn new(generation: Generation, now: Millis) -> Self {
-        let told = Facts { generation, now, born_at: now, epoch_at: now, version: 1, ..Facts::default() };
+        let told =
+            Facts { generation, now, born_at: now, epoch_at: now, settled_at: now, version: 1, ..Facts::default() };
         Model {
             people: Vec::new(),
             waves: Vec::new(),
@@ -70,8 +72,7 @@ impl Model {
         }
     }
 
-    /// What the line's numbers must be; those it does not know (settled_at, mark_at, bits, settings) are taken from the
-    /// line.
+    /// What the line's numbers must be; those it does not know (mark_at, bits, settings) are taken from the line.
     pub(super) fn facts(&self, line: &Facts) -> Facts {
         let count =
             |wanted: &dyn Fn(&Person) -> bool| self.people.iter().filter(|person| wanted(person)).count() as u64;
@@ -80,7 +81,6 @@ impl Model {
             waiting: count(&|person| person.fate == Fate::InLine && !person.silent),
             ready: count(&|person| matches!(person.fate, Fate::Called(wave) if !self.waves[wave].settled)),
             active: self.sessions.len() as u64,
-            settled_at: line.settled_at,
             mark_at: line.mark_at,
             bits: line.bits,
             settings: line.settings,
@@ -126,8 +126,17 @@ impl Model {
         }
     }
 
+    /// After an outage, every end is that much later.
     pub(super) fn advance(&mut self, now: Millis) -> Millis {
         self.told.now = self.told.now.max(now);
+        let unticked = self.told.now.since(self.told.settled_at);
+        if unticked > OUTAGE_MS {
+            self.waves.iter_mut().filter(|wave| !wave.settled).for_each(|wave| wave.until = wave.until.plus(unticked));
+            self.sessions.values_mut().for_each(|session| session.ends_at = session.ends_at.plus(unticked));
+            self.told.settled_at = self.told.now;
+            self.told.given_back += unticked;
+            self.told.version += 1;
+        }
         self.told.now
     }
 
@@ -352,6 +361,7 @@ impl Model {
             self.told.refund += missed;
         }
         self.sessions.retain(|_, session| session.ends_at > now);
+        self.told.settled_at = now;
     }
 
     pub(super) fn trim(&mut self, base: u64) -> bool {
@@ -402,9 +412,12 @@ impl Model {
                 rate: 0,
                 now,
                 born_at: now,
+                settled_at: kept.settled_at.min(now),
+                given_back: 0,
                 version,
                 ..kept
             };
+            self.advance(now);
             self.skip_to(issued);
             return true;
         }
@@ -435,8 +448,9 @@ pub(super) fn known(line: &Line, issued: u64) -> Restore {
         serving: facts.serving,
         gone: line.gone().clone(),
         left: line.left().clone(),
-        waves: line.waves().iter().copied().collect(),
-        active: line.active().iter().map(|(slot, session)| (*slot, *session)).collect(),
+        settled_at: facts.settled_at,
+        waves: line.waves().into(),
+        active: line.active().collect(),
         level: facts.level,
         level_at: facts.level_at,
         totals: [facts.called_total, facts.entered_total, facts.missed_total, facts.left_total],

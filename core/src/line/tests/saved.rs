@@ -73,7 +73,7 @@ const FORMAT: &str = r#"{
     "generation": 7, "base": 0, "issued": 4, "serving": 2, "waiting": 2, "ready": 1, "active": 1,
     "called_total": 2, "entered_total": 1, "missed_total": 0, "left_total": 0,
     "epoch": 1, "epoch_at": 1800000000040, "level": 480000, "level_at": 1800000000020, "refund": 0,
-    "wave_at": 0, "rate": 0, "now": 1800000000050, "settled_at": 1800000000050, "mark_at": 1800000000000,
+    "wave_at": 0, "rate": 0, "now": 1800000000050, "settled_at": 1800000000050, "given_back": 0, "mark_at": 1800000000000,
     "born_at": 1800000000000, "version": 3, "bits": 3, "settings": 0
   },
   "gone": "",

@@ -17,7 +17,7 @@ pub(super) struct Reply {
 type Fact = (&'static str, fn(&mut Facts) -> &mut u64);
 
 /// The numbers of a line in the order in which `read_line` replies them.
-pub(super) const FACTS: [Fact; 25] = [
+pub(super) const FACTS: [Fact; 26] = [
     ("generation", |facts| &mut facts.generation.0),
     ("base", |facts| &mut facts.base),
     ("issued", |facts| &mut facts.issued),
@@ -38,6 +38,7 @@ pub(super) const FACTS: [Fact; 25] = [
     ("rate", |facts| &mut facts.rate),
     ("now", |facts| &mut facts.now.0),
     ("settled_at", |facts| &mut facts.settled_at.0),
+    ("given_back", |facts| &mut facts.given_back),
     ("mark_at", |facts| &mut facts.mark_at.0),
     ("born_at", |facts| &mut facts.born_at.0),
     ("version", |facts| &mut facts.version),
@@ -75,20 +76,21 @@ impl Reply {
 
     /// The rest of a reply of `read_line`.
     pub(super) fn reading(mut self) -> Stored<Reading> {
+        let facts = self.facts()?;
         Ok(Reading {
-            facts: self.facts()?,
             bitmaps: match (self.bytes()?, self.bytes()?) {
                 (Some(gone), Some(left)) => Some((Bitmap::from_bytes(&gone), Bitmap::from_bytes(&left))),
                 _ => None,
             },
-            waves: self.waves()?,
+            waves: self.waves(&facts)?,
             joins: self.joins()?,
             window: self.window()?,
-            sessions: self.sessions()?,
+            sessions: self.sessions(&facts)?,
             settings: match self.bytes()? {
                 Some(text) => Some(String::from_utf8(text).map_err(|error| self.broken(error))?),
                 None => None,
             },
+            facts,
         })
     }
 
@@ -104,7 +106,7 @@ impl Reply {
         Ok(facts)
     }
 
-    fn waves(&mut self) -> Stored<Option<Vec<Wave>>> {
+    fn waves(&mut self, facts: &Facts) -> Stored<Option<Vec<Wave>>> {
         let (waves, claims) = (self.list()?, self.list()?.unwrap_or_default());
         let Some(waves) = waves else { return Ok(None) };
         let mut claimed = HashMap::new();
@@ -114,14 +116,15 @@ impl Reply {
         let mut found = Vec::with_capacity(waves.len());
         for wave in &waves {
             let [from, last, called_at, until, called] = self.as_numbers(wave, ':')?;
-            found.push(Wave {
+            let wave = Wave {
                 from: Slot(from),
                 last: Slot(last),
                 called_at: Millis(called_at),
                 until: Millis(until),
                 called,
                 claimed: claimed.get(&last).copied().unwrap_or(0),
-            });
+            };
+            found.push(wave.shown(facts));
         }
         Ok(Some(found))
     }
@@ -150,14 +153,14 @@ impl Reply {
         Ok(window)
     }
 
-    fn sessions(&mut self) -> Stored<Option<Vec<(u64, Session)>>> {
+    fn sessions(&mut self, facts: &Facts) -> Stored<Option<Vec<(u64, Session)>>> {
         let Some(entries) = self.list()? else { return Ok(None) };
         let mut sessions = Vec::with_capacity(entries.len());
         for entry in &entries {
             let [slot, entered_at, ends_at, pass_at] = self.as_numbers(entry, ':')?;
             let session =
                 Session { entered_at: Millis(entered_at), ends_at: Millis(ends_at), pass_at: Millis(pass_at) };
-            sessions.push((slot, session));
+            sessions.push((slot, session.shown(facts)));
         }
         Ok(Some(sessions))
     }

@@ -70,7 +70,7 @@ scripts! {
         "users"], ["now", "life"], false;
     restore_line: ["line", "gone", "left", SEEN[0], SEEN[1], SEEN[2], SEEN[3], SEEN[4], "waves", "claims", "active", "sessions", "joins", "window",
         "users", "settings", "work:0"],
-        ["now", "life", "settings", "generation", "base", "known", "issued", "serving", "level", "level_at", "called_total", "entered_total",
+        ["now", "life", "settings", "generation", "base", "known", "issued", "serving", "level", "level_at", "settled_at", "called_total", "entered_total",
             "missed_total", "left_total", "gone", "left", "waves", "sessions"], true;
     sweep_silent: ["line", "gone", "left", SEEN[0], SEEN[1], SEEN[2], SEEN[3], SEEN[4], "window", "work:0"], ["now", "epoch"], false;
     trim_line: ["line", "gone", "left", SEEN[0], SEEN[1], SEEN[2], SEEN[3], SEEN[4], "waves"], ["base"], false;
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn the_facts_are_those_of_core_in_the_order_of_the_script() {
+    fn the_facts_and_what_an_outage_is_are_those_of_core() {
         let room = include_str!("../../../../lua/room.lua");
         assert!(room.starts_with("#!lua\n"), "Redis checks memory and role before the script runs");
         let list = room.split("local FACTS = {").nth(1).and_then(|rest| rest.split('}').next()).unwrap();
@@ -194,5 +194,7 @@ mod tests {
         let core = serde_json::to_value(anteroom_core::line::Facts::default()).unwrap();
         let of_core: BTreeSet<&str> = core.as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(of_core, here.iter().copied().collect());
+        let outage = format!("\nlocal OUTAGE_MS = {}\n", anteroom_core::line::OUTAGE_MS);
+        assert!(room.contains(&outage), "the scripts take another time for an outage than core");
     }
 }
