@@ -18,6 +18,7 @@ mod house;
 mod shop;
 
 mod calls;
+mod full_room;
 mod outage;
 mod positions;
 mod reset;

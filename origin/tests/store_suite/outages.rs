@@ -3,6 +3,13 @@
 use super::*;
 use anteroom_core::line::OUTAGE_MS;
 
+on_every_engine! {
+    whichever_method_comes_first_after_an_outage_nobody_has_lost_any_time,
+    a_full_room_calls_nobody_into_a_place_that_was_given_back,
+    a_room_that_is_ticked_gives_nothing_back,
+    a_line_brought_back_after_an_outage_leaves_everybody_what_was_left,
+}
+
 const OUTAGE: u64 = 120_000;
 /// When the line was settled last, and the first moment after the outage.
 const LAST: Millis = Millis(NOW.0 + 10_000);
@@ -60,7 +67,7 @@ async fn first_after(store: &Store, method: &str) {
     }
 }
 
-pub async fn whichever_method_comes_first_after_an_outage_nobody_has_lost_any_time(store: Store) {
+async fn whichever_method_comes_first_after_an_outage_nobody_has_lost_any_time(store: Store) {
     for method in METHODS {
         half_inside(&store).await;
         let was = read(&store).await.facts;
@@ -90,7 +97,7 @@ pub async fn whichever_method_comes_first_after_an_outage_nobody_has_lost_any_ti
     }
 }
 
-pub async fn a_full_room_calls_nobody_into_a_place_that_was_given_back(store: Store) {
+async fn a_full_room_calls_nobody_into_a_place_that_was_given_back(store: Store) {
     half_inside(&store).await;
     // What an origin does that counts the free places of a room for two.
     let mut now = BACK;
@@ -110,7 +117,7 @@ pub async fn a_full_room_calls_nobody_into_a_place_that_was_given_back(store: St
     }
 }
 
-pub async fn a_room_that_is_ticked_gives_nothing_back(store: Store) {
+async fn a_room_that_is_ticked_gives_nothing_back(store: Store) {
     half_inside(&store).await;
     let was = read(&store).await.facts;
     for tick in 1..=20 {
@@ -121,7 +128,7 @@ pub async fn a_room_that_is_ticked_gives_nothing_back(store: Store) {
     assert_eq!((facts.active, facts.ready, facts.missed_total), (0, 0, 1));
 }
 
-pub async fn a_line_brought_back_after_an_outage_leaves_everybody_what_was_left(store: Store) {
+async fn a_line_brought_back_after_an_outage_leaves_everybody_what_was_left(store: Store) {
     half_inside(&store).await;
     // One outage before, so that the ends are not those that were given.
     let was = read_at(&store, BACK).await;
