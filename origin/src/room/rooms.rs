@@ -2,7 +2,7 @@
 
 use super::gauges::Gauges;
 use super::replica::Replica;
-use super::{BACKLOG, Host, Room, View};
+use super::{BACKLOG, Host, Pending, Room, View};
 use crate::store::{Inventory, Stored};
 use anteroom_core::settings::Settings;
 use anteroom_core::units::{EventId, Millis};
@@ -159,13 +159,17 @@ impl Rooms {
         let inventory = self.host.store.inventory().await?;
         let before = self.map.load_full();
         let mut map: HashMap<EventId, Arc<Room>> = HashMap::new();
-        let mut fresh_rooms = Vec::new();
+        let mut opened = Vec::new();
         for event in &inventory.rooms {
-            let room = before.get(event).cloned().unwrap_or_else(|| {
-                let room = Room::open(event.clone(), self.host.clone(), &inventory.store_id);
-                fresh_rooms.push(room.clone());
-                room
-            });
+            let room = match before.get(event) {
+                Some(room) => room.clone(),
+                None => {
+                    let (room, pending) = Room::open(event.clone(), self.host.clone(), &inventory.store_id);
+                    room.refresh().await?;
+                    opened.push((room.clone(), pending));
+                    room
+                }
+            };
             map.insert(event.clone(), room);
         }
         for (event, room) in before.iter() {
@@ -181,10 +185,11 @@ impl Rooms {
                 map.insert(event.clone(), room.clone());
             }
         }
-        for room in fresh_rooms {
-            room.refresh().await?;
-        }
         self.map.store(Arc::new(map));
+        // Not before: a look that fails or is given up halfway must leave no tasks behind.
+        for (room, pending) in opened {
+            room.run(pending);
+        }
         self.read.store(true, Ordering::Release);
         *found = Some((Instant::now(), inventory));
         Ok(())
@@ -201,8 +206,8 @@ impl Rooms {
 }
 
 impl Room {
-    /// A room that ticks.
-    fn open(event: EventId, host: Arc<Host>, store_id: &str) -> Arc<Self> {
+    /// A room that has read nothing yet, and the joins that it is to be run with.
+    fn open(event: EventId, host: Arc<Host>, store_id: &str) -> (Arc<Self>, mpsc::Receiver<Pending>) {
         let (joins, pending) = mpsc::channel(BACKLOG);
         let mut replica = Replica::new(Arc::new(Settings::default()));
         let pace = replica.pace();
@@ -227,9 +232,13 @@ impl Room {
             stop: Notify::new(),
             closed: Notify::new(),
         });
-        tokio::spawn(room.clone().commit_joins(pending));
-        tokio::spawn(room.clone().keep_ticking());
-        room
+        (room, pending)
+    }
+
+    /// Starts the room's tasks, which run until it is closed.
+    fn run(self: Arc<Self>, pending: mpsc::Receiver<Pending>) {
+        tokio::spawn(self.clone().commit_joins(pending));
+        tokio::spawn(self.keep_ticking());
     }
 
     /// Reads the store now, whatever the rhythm.

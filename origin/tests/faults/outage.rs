@@ -13,15 +13,16 @@ use std::time::{Duration, Instant};
 const PROMPT: Duration = Duration::from_millis(700);
 const IN_VAIN: Duration = Duration::from_millis(2_500);
 
-/// How often Redis was given each command, those within scripts not counted apart.
-fn commands(redis: &RedisServer) -> u64 {
+/// How often Redis was given a command, those within scripts not counted.
+fn called(redis: &RedisServer, command: &str) -> u64 {
     let stats = redis.cli(&["INFO", "commandstats"]);
-    let calls = |line: &str| line.split("calls=").nth(1)?.split(',').next()?.parse::<u64>().ok();
-    ["evalsha", "eval", "time", "smembers"]
-        .iter()
-        .flat_map(|name| stats.lines().filter(move |line| line.starts_with(&format!("cmdstat_{name}:"))))
-        .filter_map(calls)
-        .sum()
+    let line = stats.lines().find(|line| line.starts_with(&format!("cmdstat_{command}:")));
+    line.and_then(|line| line.split("calls=").nth(1)?.split(',').next()?.parse().ok()).unwrap_or(0)
+}
+
+/// How often it was given any of those that an origin gives.
+fn commands(redis: &RedisServer) -> u64 {
+    ["evalsha", "eval", "time", "smembers"].iter().map(|name| called(redis, name)).sum()
 }
 
 async fn is_unavailable(client: &Client, token: &str, event: &str) {
@@ -132,4 +133,22 @@ async fn polls_cause_no_redis_command() {
     // Heartbeats are merged once a second, whoever polls.
     let allowed = idle_per_sec * took * 1.25 + took * 1.5 + 10.0;
     assert!(done <= allowed, "4000 polls in {took} s: {done} commands, {idle_per_sec} a second when idle");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_that_cannot_be_read_is_asked_for_once_a_look_and_no_more() {
+    let redis = RedisServer::start();
+    let origin = Process::start(&[("ANTEROOM_REDIS_URL", &redis.url())]);
+    origin.is_ready().await;
+    redis.cli(&["SET", "anteroom:{torn}:line", "nothing that a line could be"]);
+    redis.cli(&["SADD", "anteroom:rooms", "torn"]);
+    let count = || (called(&redis, "smembers"), called(&redis, "evalsha"));
+    let before = count();
+    let after =
+        eventually("it has looked six times", async || Some(count()).filter(|(looks, _)| *looks >= before.0 + 6)).await;
+    let (looks, readings) = (after.0 - before.0, after.1 - before.1);
+    assert!(readings <= looks + 1, "{readings} readings in {looks} looks: something goes on reading by itself");
+    redis.cli(&["DEL", "anteroom:{torn}:line"]);
+    redis.cli(&["SREM", "anteroom:rooms", "torn"]);
+    origin.is_ready().await;
 }
