@@ -1,5 +1,6 @@
 //! When sessions end now, as the origin has answered to reports: for the next request of each visitor.
 
+use anteroom_core::gate::News;
 use anteroom_core::relay::Answer;
 use anteroom_core::token::SessionClaims;
 use anteroom_core::units::{EventId, Generation, Millis, Ticket};
@@ -23,17 +24,6 @@ struct Entry {
     /// When it ends; `None` = it is not open.
     end: Option<Millis>,
     answered_at: Millis,
-}
-
-/// What the origin has said of a session since its token was made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum News {
-    /// Nothing.
-    None,
-    /// It lasts longer: its claims as they are now.
-    Extended(SessionClaims),
-    /// It is over.
-    Over,
 }
 
 impl Renewed {

@@ -3,10 +3,11 @@
 use super::origin::{self, Ask};
 use super::{Visit, held, now, pause};
 use crate::boards::Board;
-use crate::renewed::{News, Renewed};
+use crate::renewed::Renewed;
 use crate::reports::{Reports, TIMEOUT_MS, Turn};
 use crate::settings::Settings;
 use crate::status;
+use anteroom_core::gate::News;
 use anteroom_core::relay::{self, Answer, Report};
 use anteroom_core::token::{SessionClaims, WaitingClaims};
 use std::cell::RefCell;

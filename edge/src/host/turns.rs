@@ -4,6 +4,7 @@ use super::origin::Ask;
 use super::{Visit, held, reporter};
 use crate::settings::Settings;
 use anteroom_core::code::ErrorCode;
+use anteroom_core::gate::Given;
 use anteroom_core::token::SessionClaims;
 use anteroom_core::units::EventId;
 use serde_json::{Value, json};
@@ -15,19 +16,12 @@ const TIMEOUT_MS: u64 = 8_000;
 
 type Said<T> = std::result::Result<T, ErrorCode>;
 
-/// A place as the origin has given it.
-pub(super) struct Joined {
-    pub(super) token: String,
-    pub(super) ready: bool,
-    pub(super) answer: Value,
-}
-
-/// Gives a place. Somebody known who comes back without the token has the one that there is.
-pub(super) async fn join(visit: &Visit<'_>, event: &EventId) -> Said<Joined> {
+/// Gives a place, and the answer that says so. Somebody known who comes back without the token has the one that there is.
+pub(super) async fn join(visit: &Visit<'_>, event: &EventId) -> Said<(Given, Value)> {
     let answer = post(visit, "/api/v1/queue/join", &json!({ "event_id": event })).await?;
     let token = answer.get("waiting_token").and_then(Value::as_str).ok_or(ErrorCode::Unavailable)?.to_owned();
     let ready = answer.get("status").and_then(Value::as_str) == Some("ready");
-    Ok(Joined { token, ready, answer })
+    Ok((Given { token, ready }, answer))
 }
 
 /// Takes a turn, and gives the session that it opens.

@@ -10,7 +10,7 @@ use crate::api::queue;
 use crate::error::ApiError;
 use anteroom_core::code::ErrorCode;
 use anteroom_core::gate::{
-    Ended, FORM_MAX, Facts, Form, Gate, GuardedRoom, Place, Scene, Shown, TOKEN_PARAMETER, Visitor, after_join, carry,
+    Ended, FORM_MAX, Facts, Form, Gate, GuardedRoom, Place, Scene, Shown, TOKEN_PARAMETER, Visitor, carry,
     with_parameter,
 };
 use axum::extract::{Request, State};
@@ -147,11 +147,7 @@ pub(super) async fn join(State(gate): Shared, request: Request) -> Response {
                 Ok(response)
             }
             Err(error) => {
-                let known = gate.known(None);
-                let scene = match after_join(&room.settings, Err(error.code()), &known) {
-                    anteroom_core::gate::Outcome::Show(scene) => scene,
-                    _ => Scene::Held,
-                };
+                let scene = Scene::refused(error.code());
                 let shown = Show { to: Some(posted.form.to.clone()), ..Show::plain(scene, Some(room)) };
                 Ok::<_, ApiError>(show(&gate, &facts, client.reads, shown))
             }

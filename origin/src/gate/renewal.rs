@@ -5,7 +5,7 @@
 
 use crate::api::edge;
 use crate::room::Room;
-use anteroom_core::gate::GRACE_MS;
+use anteroom_core::gate::{GRACE_MS, News};
 use anteroom_core::token::SessionClaims;
 use anteroom_core::units::{EventId, Generation, Millis, Slot};
 use parking_lot::Mutex;
@@ -49,25 +49,15 @@ enum State {
     Ended,
 }
 
-/// What is known of a session beside its token.
-pub(super) enum Session {
-    /// It is as the token says.
-    Same(SessionClaims),
-    /// It lasts longer.
-    Longer(SessionClaims),
-    /// It was ended.
-    Ended,
-}
-
 impl Renewals {
     /// What is known of a session that somebody shows.
-    pub fn look(&self, shown: SessionClaims) -> Session {
-        match self.known.lock().sessions.get(&key(&shown)).map(|entry| &entry.state) {
-            Some(State::Ended) => Session::Ended,
+    pub fn news(&self, shown: &SessionClaims) -> News {
+        match self.known.lock().sessions.get(&key(shown)).map(|entry| &entry.state) {
+            Some(State::Ended) => News::Over,
             Some(&State::Ends { at, said_at }) if at > shown.ends_at => {
-                Session::Longer(SessionClaims { ends_at: at, renewed_at: said_at, ..shown })
+                News::Extended(SessionClaims { ends_at: at, renewed_at: said_at, ..shown.clone() })
             }
-            _ => Session::Same(shown),
+            _ => News::None,
         }
     }
 
