@@ -1,5 +1,6 @@
 //! What goes from the visitor to the site and back, and what does not.
 
+use super::decide::GRACE_MS;
 use super::own::{joined, with_parameter};
 use super::request::Facts;
 use super::shown::{SESSION_COOKIE, TOKEN_PARAMETER, WAIT_COOKIE, cookie_name};
@@ -135,12 +136,13 @@ pub fn place_given(event: &EventId, token: &str, settings: &Settings) -> Vec<(&'
     Vec::from([("set-cookie", cookie), ("cache-control", PRIVATE.into())])
 }
 
-/// Headers of an answer that hands out a session, just opened or extended: its cookie, which lasts as long as the session; the place's
-/// cookie is taken away; and where the client carries its tokens itself, the token.
+/// Headers of an answer that hands out a session, just opened or extended: its cookie, which outlives the session by as long as the
+/// gate may honour it ([`GRACE_MS`]), since a browser shows none that is over; the place's cookie is taken away; and where the client
+/// carries its tokens itself, the token.
 pub fn session_given(claims: &SessionClaims, token: &str, by_hand: bool, now: Millis) -> Vec<(&'static str, String)> {
-    let left_sec = claims.left_ms(now).div_ceil(1000);
+    let kept_sec = (claims.left_ms(now) + GRACE_MS).div_ceil(1000);
     let mut headers = Vec::from([
-        ("set-cookie", set_cookie(&cookie_name(SESSION_COOKIE, &claims.event), token, left_sec)),
+        ("set-cookie", set_cookie(&cookie_name(SESSION_COOKIE, &claims.event), token, kept_sec)),
         ("set-cookie", set_cookie(&cookie_name(WAIT_COOKIE, &claims.event), "", 0)),
         ("cache-control", PRIVATE.into()),
     ]);
@@ -237,7 +239,7 @@ mod tests {
         assert_eq!(
             given,
             [
-                ("set-cookie", set_cookie("__Host-anteroom-session-sale", "t.o.k", 600)),
+                ("set-cookie", set_cookie("__Host-anteroom-session-sale", "t.o.k", 600 + 600)),
                 ("set-cookie", set_cookie("__Host-anteroom-wait-sale", "", 0)),
                 ("cache-control", "private, no-store".into()),
                 ("anteroom-token", "t.o.k".into()),
