@@ -9,7 +9,8 @@ use crate::units::{Generation, Millis};
 
 /// So long must the origin be away before a room that says `open` lets people through, milliseconds. Shorter outages are waited out.
 pub const OPEN_AFTER_MS: u64 = 30_000;
-/// So long at most is a session honoured beyond its end while the origin, which alone could extend it, is away, milliseconds.
+/// So long at most is a session honoured beyond its end while the origin, which alone could extend it, is away, milliseconds. For as
+/// long the origin is asked about one that has run out.
 pub const GRACE_MS: u64 = 600_000;
 /// When to try again where nobody could be given a place, seconds.
 pub const HELD_RETRY_SEC: u64 = 5;
@@ -158,16 +159,28 @@ impl Scene {
 /// It admits until it ends, as long as the room has not been reset. One that is being used and that nobody could extend, because the
 /// origin has been away since before it ended, admits on, for [`GRACE_MS`] at most.
 fn admits(session: &SessionClaims, settings: &Settings, known: &Known) -> Option<Passage> {
-    if known.generation.is_some_and(|generation| session.generation < generation) {
-        return None;
-    }
-    let over_ms = known.now.since(Millis(session.ends_at.saturating_mul(1000)));
-    let grace = settings.session_renew && over_ms < known.away_ms.min(GRACE_MS);
-    if session.left_ms(known.now) == 0 && !grace {
+    let grace = settings.session_renew && over_ms(session, known) < known.away_ms.min(GRACE_MS);
+    if is_of_older(session, known) || session.left_ms(known.now) == 0 && !grace {
         return None;
     }
     let renew = settings.session_renew && session.is_half_over(known.now);
     Some(Passage { session: Some(session.clone()), renew })
+}
+
+/// Whether a session that does not admit may last longer than its token says, so that the origin is worth a question: it has run out
+/// lately, in a room that extends sessions. An origin that was away gives the lost time back to those who were inside.
+pub(super) fn may_last(session: &SessionClaims, settings: &Settings, known: &Known) -> bool {
+    settings.session_renew && !is_of_older(session, known) && over_ms(session, known) < GRACE_MS
+}
+
+/// Whether a session went with an older generation of its room.
+fn is_of_older(session: &SessionClaims, known: &Known) -> bool {
+    known.generation.is_some_and(|generation| session.generation < generation)
+}
+
+/// For how long a session has been over by its token, milliseconds.
+fn over_ms(session: &SessionClaims, known: &Known) -> u64 {
+    known.now.since(Millis(session.ends_at.saturating_mul(1000)))
 }
 
 /// Whether the room lets everybody through for want of the origin.

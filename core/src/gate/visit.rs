@@ -1,14 +1,15 @@
 //! A visit, step by step: from what a request proves to what becomes of it.
 //!
 //! A machine without any I/O of its own. The host asks it for the [`Step`] to take, takes it, says what came of it, and asks again until
-//! there is none; [`Visit::end`] is then what becomes of the request. Each step is taken at most once, in the order of [`Step`]: places
-//! are looked up, given, and entered, never twice for one request. An answer to a step that is not due changes nothing.
+//! there is none; [`Visit::end`] is then what becomes of the request. Each step is taken at most once, in the order of [`Step`]: sessions
+//! are asked about, places looked up, given, and entered, never twice for one request. An answer to a step that is not due changes
+//! nothing.
 
 use super::carry;
-use super::decide::{Known, Outcome, Passage, Place, Scene, after_enter, after_join, decide};
+use super::decide::{Known, Outcome, Passage, Place, Scene, after_enter, after_join, decide, may_last};
 use super::request::Client;
 use super::rooms::{GuardedRoom, Route};
-use super::shown::Visitor;
+use super::shown::{News, Visitor};
 use crate::code::ErrorCode;
 use crate::token::{SessionClaims, WaitingClaims};
 use alloc::string::String;
@@ -17,6 +18,8 @@ use alloc::vec::Vec;
 /// What a host is to do.
 #[derive(Clone, Copy, Debug)]
 pub enum Step<'v> {
+    /// Ask the origin to extend this session, which has run out by its token; then [`Visit::renewed`].
+    Renew(&'v SessionClaims),
     /// Look up where the place of these claims, and of this token, stands; then [`Visit::found`].
     LookUp(&'v WaitingClaims, &'v str),
     /// Give the visitor a place in this room; then [`Visit::joined`].
@@ -79,6 +82,7 @@ pub struct Visit<'a> {
 
 #[derive(Debug)]
 enum Due {
+    Renew,
     LookUp,
     Join,
     Enter,
@@ -89,18 +93,35 @@ enum Due {
 impl<'a> Visit<'a> {
     /// The visit of `client`, who has proved to be `visitor`, to an address that belongs to `route`, by a host that knows `known`.
     pub fn begin(route: Route<'a>, client: Client, visitor: Visitor<'a>, known: Known) -> Self {
-        let mut visit = Self { route, client, visitor, known, fresh: None, due: Due::LookUp };
-        visit.due = visit.first();
+        let mut visit = Self { route, client, visitor, known, fresh: None, due: Due::Renew };
+        let may_last = match (route, &visit.visitor.session) {
+            (Route::Guarded(room), Some(session)) => may_last(session, &room.settings, &visit.known),
+            _ => false,
+        };
+        visit.due = match visit.inside() {
+            Some(inside) => inside,
+            None if may_last => Due::Renew,
+            None => visit.outside(),
+        };
         visit
     }
 
     /// What to do now; `None` when nothing is left to do.
     pub fn next(&self) -> Option<Step<'_>> {
         match self.due {
+            Due::Renew => self.visitor.session.as_ref().map(Step::Renew),
             Due::LookUp => self.visitor.place.as_ref().map(|(claims, token)| Step::LookUp(claims, token)),
             Due::Join => self.route.guarding().map(Step::Join),
             Due::Enter => self.token().map(Step::Enter),
             Due::Pass { .. } | Due::Show(_) => None,
+        }
+    }
+
+    /// What the origin says of the session; nothing, where it cannot be asked.
+    pub fn renewed(&mut self, news: News) {
+        if matches!(self.due, Due::Renew) {
+            self.visitor.learn(news);
+            self.due = self.inside().unwrap_or_else(|| self.outside());
         }
     }
 
@@ -146,7 +167,7 @@ impl<'a> Visit<'a> {
                 return End::Pass(Passed { passage, handed, by_hand, given });
             }
             Due::Show(scene) => scene,
-            Due::LookUp | Due::Join | Due::Enter => Scene::Held,
+            Due::Renew | Due::LookUp | Due::Join | Due::Enter => Scene::Held,
         };
         let given = match (&self.fresh, self.route.guarding()) {
             (Some(token), Some(room)) => carry::place_given(&room.event, token, &room.settings),
@@ -163,14 +184,22 @@ impl<'a> Visit<'a> {
         self.fresh.as_deref().or(shown)
     }
 
-    fn first(&self) -> Due {
+    /// The way in for whoever needs no place for it.
+    fn inside(&self) -> Option<Due> {
         match self.decide(Place::None) {
-            // Whoever is inside needs no place.
-            Outcome::Pass(passage) => {
-                Due::Pass { passage, hands_out: self.visitor.session_is_new, by_hand: self.visitor.session_by_hand }
-            }
-            _ if self.visitor.place.is_some() => Due::LookUp,
-            other => self.follow(other),
+            Outcome::Pass(passage) => Some(Due::Pass {
+                passage,
+                hands_out: self.visitor.session_is_new,
+                by_hand: self.visitor.session_by_hand,
+            }),
+            _ => None,
+        }
+    }
+
+    fn outside(&self) -> Due {
+        match self.visitor.place {
+            Some(_) => Due::LookUp,
+            None => self.follow(self.decide(Place::None)),
         }
     }
 

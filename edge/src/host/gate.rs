@@ -86,6 +86,10 @@ async fn judge<'a>(visit: &Visit<'_>, rooms: &'a Rooms, facts: &Facts<'_>) -> Ju
     let mut steps = Steps::begin(route, facts.client(), visitor, known);
     while let Some(step) = steps.next() {
         match step {
+            Step::Renew(session) => {
+                let news = reporter::renewed(visit, session).await;
+                steps.renewed(news);
+            }
             Step::LookUp(claims, token) => {
                 let (place, status) = look_up(visit, &board, claims, token).await;
                 (shown.place, shown.status) = (Some(claims.clone()), status);

@@ -49,7 +49,7 @@ pub(super) async fn visit(State(gate): State<Arc<Gatekeeper>>, request: Request)
         } else if added.is_empty() {
             // Extended while the site was at work.
             let now = room.host().clock.now();
-            if let News::Extended(session) = gate.renewals.news(&session) {
+            if let News::Extended(session) = gate.renewals.news(&session, now) {
                 let token = gate.app.keys.sign_session(&session);
                 added = carry::session_given(&session, &token, by_hand, now);
             }

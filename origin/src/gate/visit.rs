@@ -7,7 +7,7 @@ use crate::error::ApiError;
 use crate::room::Room;
 use anteroom_core::code::ErrorCode;
 use anteroom_core::gate::{
-    Client, End, Facts, Given, GuardedRoom, Known, Passed, Place, Route, Scene, Shown, Step, Visit, Visitor,
+    Client, End, Facts, Given, GuardedRoom, Known, News, Passed, Place, Route, Scene, Shown, Step, Visit, Visitor,
 };
 use axum::http::request::Parts;
 use std::sync::Arc;
@@ -68,6 +68,13 @@ impl Gatekeeper {
         let mut visit = Visit::begin(route, client, visitor, self.known(room.as_deref()));
         while let Some(step) = visit.next() {
             match step {
+                Step::Renew(session) => {
+                    let news = match &room {
+                        Some(room) => self.renewals.renew(room.clone(), session).await,
+                        None => News::None,
+                    };
+                    visit.renewed(news);
+                }
                 Step::LookUp(_, token) => {
                     let place = place_of(&queue::hear(&self.app, token).await);
                     visit.found(place);
@@ -107,7 +114,7 @@ impl Gatekeeper {
             }
         }
         if let Some(session) = &visitor.session {
-            visitor.learn(self.renewals.news(session));
+            visitor.learn(self.renewals.news(session, now));
         }
         visitor
     }

@@ -18,6 +18,7 @@ const PROGRAM: Client = Client { reads: Reads::Data, ..PERSON };
 /// What a host answers, step by step.
 #[derive(Clone, Debug)]
 struct Answers {
+    news: News,
     place: Place,
     joined: Result<bool, ErrorCode>,
     entered: Result<SessionClaims, ErrorCode>,
@@ -57,7 +58,7 @@ fn in_line() -> Visitor<'static> {
 }
 
 fn answers() -> Answers {
-    Answers { place: Place::Waiting, joined: Ok(false), entered: Err(ErrorCode::NotReady) }
+    Answers { news: News::None, place: Place::Waiting, joined: Ok(false), entered: Err(ErrorCode::NotReady) }
 }
 
 fn visit(settings: Value, method: &str, client: Client, visitor: Visitor<'_>, known: Known, says: &Answers) -> Story {
@@ -68,12 +69,21 @@ fn visit(settings: Value, method: &str, client: Client, visitor: Visitor<'_>, kn
     let mut visit = Visit::begin(gate.route(&facts), client, visitor, known);
     let mut steps = Vec::new();
     while let Some(step) = visit.next() {
-        assert!(steps.len() < 3, "too many steps: {steps:?}");
+        assert!(steps.len() < 4, "too many steps: {steps:?}");
         match step {
+            Step::Renew(session) => {
+                assert_eq!(session.left_ms(NOW), 0);
+                steps.push("renew");
+                visit.found(Place::Entered);
+                visit.joined(Ok(Given { token: "stray".into(), ready: true }));
+                visit.entered(Ok(self::session(600)));
+                visit.renewed(says.news.clone());
+            }
             Step::LookUp(claims, token) => {
                 assert_eq!((claims.ticket, token), (Ticket(9), "old"));
                 steps.push("look up");
                 // What was not asked for changes nothing.
+                visit.renewed(News::Extended(session(600)));
                 visit.joined(Ok(Given { token: "stray".into(), ready: true }));
                 visit.entered(Ok(session(600)));
                 visit.found(says.place);
@@ -81,6 +91,7 @@ fn visit(settings: Value, method: &str, client: Client, visitor: Visitor<'_>, kn
             Step::Join(room) => {
                 assert_eq!(room.event, event());
                 steps.push("join");
+                visit.renewed(News::Extended(session(600)));
                 visit.found(Place::Entered);
                 visit.entered(Ok(session(600)));
                 visit.joined(says.joined.map(|ready| Given { token: "new".into(), ready }));
@@ -88,6 +99,7 @@ fn visit(settings: Value, method: &str, client: Client, visitor: Visitor<'_>, kn
             Step::Enter(token) => {
                 assert_eq!(token, if steps.contains(&"join") { "new" } else { "old" });
                 steps.push("enter");
+                visit.renewed(News::Extended(session(600)));
                 visit.found(Place::Entered);
                 visit.joined(Ok(Given { token: "stray".into(), ready: true }));
                 visit.entered(says.entered.clone());
@@ -216,6 +228,34 @@ fn a_session_that_its_holder_has_no_token_of_is_handed_out() {
 }
 
 #[test]
+fn whoever_has_run_out_lately_is_let_in_if_the_origin_says_so_and_goes_on_like_anybody_else_if_not() {
+    let on =
+        |settings, visitor, known, news| visit(settings, "GET", PERSON, visitor, known, &Answers { news, ..answers() });
+    let extended = || News::Extended(session(600));
+    let story = |steps, end| Story { steps, end };
+    let handed = |by_hand| passed(Some(session(600)), Some(("session 600", by_hand)));
+    let line = || shown(Scene::Line, Some("new"), true);
+    assert_eq!(on(json!({}), inside(-1), THERE, extended()), story(vec!["renew"], handed(false)));
+    let carried = Visitor { session_by_hand: true, ..inside(0) };
+    assert_eq!(on(json!({}), carried, THERE, extended()), story(vec!["renew"], handed(true)));
+    assert_eq!(on(json!({"mode": "reject"}), inside(-599), THERE, extended()), story(vec!["renew"], handed(false)));
+    for news in [News::None, News::Over, News::Extended(session(-1))] {
+        assert_eq!(on(json!({}), inside(-1), THERE, news.clone()), story(vec!["renew", "join"], line()), "{news:?}");
+        let both = Visitor { place: in_line().place, ..inside(-1) };
+        let end = shown(Scene::Line, Some("old"), false);
+        assert_eq!(on(json!({}), both, THERE, news), story(vec!["renew", "look up"], end));
+    }
+    // Nobody is asked about one who would not be let in anyway, or is let in without a question.
+    assert_eq!(on(json!({}), inside(-600), THERE, extended()), story(vec!["join"], line()));
+    assert_eq!(on(json!({"session_renew": false}), inside(-1), THERE, extended()), story(vec!["join"], line()));
+    let reset = Known { generation: Some(Generation(8)), ..THERE };
+    assert_eq!(on(json!({}), inside(-1), reset, extended()), story(vec!["join"], line()));
+    let away = Known { away_ms: 2_000, ..THERE };
+    assert_eq!(on(json!({}), inside(-1), away, extended()).steps, Vec::<&str>::new(), "the origin is away");
+    assert_eq!(on(json!({}), inside(-2), away, extended()), story(vec!["renew"], handed(false)), "it may be back");
+}
+
+#[test]
 fn what_nobody_guards_takes_no_step() {
     let story = Story { steps: vec![], end: passed(None, None) };
     assert_eq!(visit(json!({}), "OPTIONS", PERSON, Visitor::default(), THERE, &answers()), story);
@@ -230,7 +270,7 @@ fn whoever_does_not_take_the_steps_gets_nobody_in() {
     let gate = Gate::new([(event(), Arc::new(Settings::default()))]);
     let mut facts = Facts::new("GET", "/");
     facts.header("host", "shop.example");
-    for visitor in [Visitor::default(), in_line()] {
+    for visitor in [Visitor::default(), in_line(), inside(-1)] {
         let visit = Visit::begin(gate.route(&facts), PERSON, visitor, THERE);
         assert!(matches!(visit.end(|_| String::new()), End::Show { scene: Scene::Held, .. }));
     }
@@ -250,6 +290,13 @@ fn session_of(left: std::ops::Range<i64>) -> impl Strategy<Value = SessionClaims
         .prop_map(|(left, generation)| SessionClaims { generation: Generation(generation), ..session(left) })
 }
 
+fn anything() -> impl Strategy<Value = Answers> {
+    let news = prop_oneof![Just(News::None), Just(News::Over), session_of(-900..900).prop_map(News::Extended)];
+    let joined = prop_oneof![any::<bool>().prop_map(Ok), code().prop_map(Err)];
+    let entered = prop_oneof![session_of(1..900).prop_map(Ok), code().prop_map(Err)];
+    (news, place(), joined, entered).prop_map(|(news, place, joined, entered)| Answers { news, place, joined, entered })
+}
+
 proptest! {
     #[test]
     fn every_visit_ends_and_only_a_session_a_turn_or_an_open_room_passes(
@@ -262,7 +309,7 @@ proptest! {
         shown in prop::option::of(session_of(-2000..2000)),
         flags in any::<[bool; 4]>(),
         known in (prop::option::of(5u64..10), prop_oneof![Just(0), 0u64..2_000_000]),
-        says in (place(), prop_oneof![any::<bool>().prop_map(Ok), code().prop_map(Err)], prop_oneof![session_of(1..900).prop_map(Ok), code().prop_map(Err)]),
+        says in anything(),
     ) {
         let (mode, down, renew) = settings;
         let (reads, may_join, may_enter) = client;
@@ -271,10 +318,9 @@ proptest! {
         let place = in_line().place.filter(|_| has_place);
         let visitor = Visitor { session: shown.clone(), session_is_new, session_by_hand, place, place_by_hand, ..Visitor::default() };
         let known = Known { generation: known.0.map(Generation), away_ms: known.1, ..THERE };
-        let says = Answers { place: says.0, joined: says.1, entered: says.2 };
         let settings = json!({"mode": mode, "on_origin_down": down, "session_renew": renew});
         let Story { steps, end } = visit(settings, "GET", client, visitor, known, &says);
-        let order = ["look up", "join", "enter"];
+        let order = ["renew", "look up", "join", "enter"];
         let mut left = order.iter();
         prop_assert!(steps.iter().all(|step| left.any(|known| known == step)), "each once, in order: {steps:?}");
         prop_assert!(may_join || !steps.contains(&"join"));
@@ -285,11 +331,15 @@ proptest! {
                     prop_assert_eq!(says.entered, Ok(session));
                     prop_assert!(handed.is_some());
                 } else {
-                    prop_assert_eq!(Some(&session), shown.as_ref());
+                    let extended = steps == ["renew"];
+                    match says.news {
+                        News::Extended(news) if extended => prop_assert_eq!(&session, &news),
+                        _ => prop_assert_eq!(Some(&session), shown.as_ref()),
+                    }
                     prop_assert!(known.generation.is_none_or(|known| session.generation >= known));
                     let over_ms = NOW.since(Millis(session.ends_at * 1000));
                     prop_assert!(session.left_ms(NOW) > 0 || renew && over_ms < known.away_ms.min(GRACE_MS));
-                    prop_assert_eq!(handed.is_some(), session_is_new);
+                    prop_assert_eq!(handed.is_some(), session_is_new || extended);
                 }
             }
             End::Pass(passed) => {
