@@ -20,6 +20,10 @@ const PARAMETERS: &str = "anteroom_";
 const HEADERS: &str = "anteroom-";
 /// The parameter that remembers what a page without script has shown.
 pub const SEEN_PARAMETER: &str = "anteroom_seen";
+/// So long a host waits for the site's answer, unless its settings say otherwise, seconds.
+pub const FIRST_BYTE_SEC: u64 = 60;
+/// The longest wait for it that a host may be set to, seconds.
+pub const FIRST_BYTE_MAX_SEC: u64 = 3_600;
 /// Headers that are between two neighbours (RFC 9110, 7.6.1), whether or not `Connection` names them.
 const HOP_BY_HOP: [&str; 9] = [
     "connection",
