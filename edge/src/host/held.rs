@@ -203,7 +203,7 @@ fn names(body: &str, code: ErrorCode) -> bool {
 }
 
 /// The code of the contract's error that a body is.
-pub(super) fn code_of(body: &str) -> Option<String> {
+fn code_of(body: &str) -> Option<String> {
     let body: Value = serde_json::from_str(body).ok()?;
     Some(body.get("error")?.get("code")?.as_str()?.to_owned())
 }
