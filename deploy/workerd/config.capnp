@@ -25,6 +25,7 @@ const edge :Workerd.Worker = (
     (name = "ORIGIN", fromEnvironment = "ORIGIN"),
     (name = "UPSTREAM", fromEnvironment = "UPSTREAM"),
     (name = "TRUSTED", fromEnvironment = "TRUSTED"),
+    (name = "ANTEROOM_UPSTREAM_FIRST_BYTE_SEC", fromEnvironment = "ANTEROOM_UPSTREAM_FIRST_BYTE_SEC"),
     (name = "ANTEROOM_SECRET", fromEnvironment = "ANTEROOM_SECRET"),
     (name = "ANTEROOM_EDGE_TOKEN", fromEnvironment = "ANTEROOM_EDGE_TOKEN"),
   ],

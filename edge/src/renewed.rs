@@ -1,6 +1,12 @@
 //! When sessions end now, as the origin has answered to reports: for the next request of each visitor.
+//!
+//! A session that has run out by its token is asked about while its visitor waits ([`Renewed::plan`]), by one request at a time, and once
+//! it is known to be over not again.
 
-use anteroom_core::relay::Answer;
+use crate::lease::Plan;
+use crate::reports::TIMEOUT_MS;
+use anteroom_core::gate::News;
+use anteroom_core::relay::{Answer, RoomAnswer};
 use anteroom_core::token::SessionClaims;
 use anteroom_core::units::{EventId, Generation, Millis, Ticket};
 
@@ -8,6 +14,8 @@ use anteroom_core::units::{EventId, Generation, Millis, Ticket};
 const SESSIONS_MAX: usize = 16_384;
 /// So long an answer is news, milliseconds: a session is asked about again after it.
 const NEWS_MS: u64 = 10_000;
+/// A question that was not answered is not asked again for so long, milliseconds.
+const PAUSE_MS: u64 = 2_000;
 
 /// What is remembered of sessions, by the remainder of the ticket: those who are inside have numbers close together.
 #[derive(Debug, Default)]
@@ -20,20 +28,27 @@ struct Entry {
     event: EventId,
     generation: Generation,
     ticket: Ticket,
-    /// When it ends; `None` = it is not open.
-    end: Option<Millis>,
-    answered_at: Millis,
+    said: Said,
+    /// When that was.
+    at: Millis,
 }
 
-/// What the origin has said of a session since its token was made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum News {
-    /// Nothing.
-    None,
-    /// It lasts longer: its claims as they are now.
-    Extended(SessionClaims),
-    /// It is over.
+#[derive(Clone, Copy, Debug)]
+enum Said {
+    /// It ends then.
+    Ends(Millis),
+    /// It is not open.
     Over,
+    /// Nothing so far: a request is asking.
+    Asking,
+    /// Nothing: it could not be asked.
+    Nothing,
+}
+
+impl Said {
+    fn of(end: Option<Millis>) -> Self {
+        end.map_or(Self::Over, Self::Ends)
+    }
 }
 
 impl Renewed {
@@ -46,22 +61,46 @@ impl Renewed {
     pub fn learn(&mut self, answer: &Answer, now: Millis) {
         for room in &answer.rooms {
             for (ticket, end) in &room.sessions {
-                self.put(&room.event_id, room.generation, *ticket, *end, now);
+                self.put(&room.event_id, room.generation, *ticket, Said::of(*end), now);
             }
         }
     }
 
+    /// What to do for a visitor whose session has run out by its token: ask ([`Plan::Fetch`]), then [`Renewed::settle`]; look again in a
+    /// moment; or go on with the news there is. A question that was never settled holds nobody up for longer than [`TIMEOUT_MS`].
+    pub fn plan(&mut self, session: &SessionClaims, now: Millis) -> Plan {
+        match self.find(session) {
+            Some(Entry { said: Said::Asking, at, .. }) if now.since(*at) < TIMEOUT_MS => return Plan::Wait,
+            Some(Entry { said: Said::Nothing, at, .. }) if now.since(*at) < PAUSE_MS => return Plan::Serve,
+            _ if self.news(session) == News::Over => return Plan::Serve,
+            _ => {}
+        }
+        self.put(&session.event, session.generation, session.ticket, Said::Asking, now);
+        Plan::Fetch
+    }
+
+    /// Takes in the answer to a question about one session; `None` when there was none. Whoever is not in it is not inside.
+    pub fn settle(&mut self, session: &SessionClaims, answer: Option<&Answer>, now: Millis) {
+        let of_room = |room: &&RoomAnswer| room.event_id == session.event && room.generation == session.generation;
+        let end = |answer: &Answer| {
+            let mut sessions = answer.rooms.iter().filter(of_room).flat_map(|room| &room.sessions);
+            sessions.find(|(ticket, _)| *ticket == session.ticket).and_then(|(_, end)| *end)
+        };
+        let said = answer.map_or(Said::Nothing, |answer| Said::of(end(answer)));
+        self.put(&session.event, session.generation, session.ticket, said, now);
+    }
+
     /// A session has ended by the word of its site.
     pub fn end(&mut self, session: &SessionClaims, now: Millis) {
-        self.put(&session.event, session.generation, session.ticket, None, now);
+        self.put(&session.event, session.generation, session.ticket, Said::Over, now);
     }
 
     /// What is new about a session. A token made after the answer knows better.
     pub fn news(&self, session: &SessionClaims) -> News {
         match self.find(session) {
-            Some(Entry { end: None, answered_at, .. }) if session.renewed_at <= answered_at.secs() => News::Over,
-            Some(Entry { end: Some(end), answered_at, .. }) if end.secs() > session.ends_at => {
-                News::Extended(SessionClaims { renewed_at: answered_at.secs(), ends_at: end.secs(), ..session.clone() })
+            Some(Entry { said: Said::Over, at, .. }) if session.renewed_at <= at.secs() => News::Over,
+            Some(Entry { said: Said::Ends(end), at, .. }) if end.secs() > session.ends_at => {
+                News::Extended(SessionClaims { renewed_at: at.secs(), ends_at: end.secs(), ..session.clone() })
             }
             _ => News::None,
         }
@@ -71,15 +110,16 @@ impl Renewed {
     /// more often: it must not end meanwhile.
     pub fn is_known(&self, session: &SessionClaims, now: Millis) -> bool {
         let length_ms = session.ends_at.saturating_sub(session.renewed_at).saturating_mul(1000);
-        self.find(session).is_some_and(|entry| now.since(entry.answered_at) < NEWS_MS.min(length_ms / 4))
+        let answered = |entry: &Entry| matches!(entry.said, Said::Ends(_) | Said::Over);
+        self.find(session).is_some_and(|entry| answered(entry) && now.since(entry.at) < NEWS_MS.min(length_ms / 4))
     }
 
-    fn put(&mut self, event: &EventId, generation: Generation, ticket: Ticket, end: Option<Millis>, now: Millis) {
+    fn put(&mut self, event: &EventId, generation: Generation, ticket: Ticket, said: Said, now: Millis) {
         if self.entries.is_empty() {
             self.entries.resize(SESSIONS_MAX, None);
         }
         if let Some(entry) = self.entries.get_mut(place(ticket)) {
-            *entry = Some(Entry { event: event.clone(), generation, ticket, end, answered_at: now });
+            *entry = Some(Entry { event: event.clone(), generation, ticket, said, at: now });
         }
     }
 
@@ -98,7 +138,6 @@ fn place(ticket: Ticket) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use anteroom_core::relay::RoomAnswer;
     use anteroom_core::units::Slot;
 
     const NOW: Millis = Millis(1_795_219_200_000);
@@ -148,6 +187,36 @@ mod tests {
         assert_eq!((renewed.news(&session(1)), renewed.news(&session(2))), (News::Over, News::Over));
         let newer = SessionClaims { renewed_at: NOW.secs() + 1, ..session(1) };
         assert_eq!(renewed.news(&newer), News::None);
+    }
+
+    #[test]
+    fn a_session_that_has_run_out_is_asked_about_by_one_request_and_once_it_is_over_not_again() {
+        let mut renewed = Renewed::new();
+        let out = SessionClaims { ends_at: NOW.secs() - 1, ..session(1) };
+        assert_eq!(renewed.plan(&out, NOW), Plan::Fetch);
+        assert_eq!(renewed.plan(&out, NOW.plus(TIMEOUT_MS - 1)), Plan::Wait);
+        assert!(!renewed.is_known(&session(1), NOW), "nothing was said yet");
+        assert_eq!(renewed.plan(&out, NOW.plus(TIMEOUT_MS)), Plan::Fetch, "whoever asked is gone");
+        renewed.settle(&out, None, NOW.plus(5_000));
+        assert_eq!((renewed.plan(&out, NOW.plus(6_999)), renewed.news(&out)), (Plan::Serve, News::None));
+        assert_eq!(renewed.plan(&out, NOW.plus(7_000)), Plan::Fetch);
+        renewed.settle(&out, Some(&answer(vec![(Ticket(1), Some(NOW.plus(600_000)))])), NOW.plus(7_001));
+        let News::Extended(longer) = renewed.news(&out) else { panic!("it was extended") };
+        assert_eq!(longer.ends_at, NOW.secs() + 600);
+        // And much later, when that is over as well.
+        let later = NOW.plus(700_000);
+        assert_eq!(renewed.plan(&longer, later), Plan::Fetch);
+        renewed.settle(&longer, Some(&answer(vec![])), later);
+        assert_eq!((renewed.news(&longer), renewed.plan(&longer, later.plus(600_000))), (News::Over, Plan::Serve));
+    }
+
+    #[test]
+    fn an_answer_of_another_generation_says_that_a_session_is_over() {
+        let mut renewed = Renewed::new();
+        let old = SessionClaims { generation: Generation(6), ..session(1) };
+        renewed.plan(&old, NOW);
+        renewed.settle(&old, Some(&answer(vec![(Ticket(1), Some(NOW.plus(1)))])), NOW);
+        assert_eq!(renewed.news(&old), News::Over);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the worker is told: where the origin and the site are, and the secrets it shares with the origin.
 
 use crate::visitor::Trusted;
+use anteroom_core::gate::carry::{FIRST_BYTE_MAX_SEC, FIRST_BYTE_SEC};
 use anteroom_core::token::{SECRET_MIN, TokenKeys};
 
 /// The variable with the URL of the origin.
@@ -9,6 +10,8 @@ pub const ORIGIN: &str = "ORIGIN";
 pub const UPSTREAM: &str = "UPSTREAM";
 /// The variable that says whose word counts for the address of a visitor.
 pub const TRUSTED: &str = "TRUSTED";
+/// The variable with the longest wait for the site's answer, seconds: the same as natively.
+pub const FIRST_BYTE: &str = "ANTEROOM_UPSTREAM_FIRST_BYTE_SEC";
 /// The secret with the signing secrets of waiting tokens, the same comma list as at the origin.
 pub const SECRET: &str = "ANTEROOM_SECRET";
 /// The secret that the origin knows its edges by.
@@ -23,6 +26,8 @@ pub struct Settings {
     pub upstream: Option<String>,
     /// Whose word counts for the address of a visitor.
     pub trusted: Trusted,
+    /// Longest wait for the head of the site's answer, milliseconds.
+    pub first_byte_ms: u64,
     /// What waiting and session tokens are verified with.
     pub keys: TokenKeys,
     /// Shown to the origin's internal API; absent: heartbeats are passed on one by one.
@@ -61,14 +66,15 @@ impl Settings {
         let origin = origin.and_then(|text| url(ORIGIN, &text));
         let upstream = upstream.map(|text| url(UPSTREAM, &text)).transpose();
         let (trusted, keys) = (trusted(given(TRUSTED).as_deref()), keys(given(SECRET).as_deref()));
-        let edge_token = edge_token.map(token).transpose();
-        match (origin, upstream, trusted, keys, edge_token, gate_needs_token) {
-            (Ok(origin), Ok(upstream), Ok(trusted), Ok(keys), Ok(edge_token), Ok(())) => {
-                Ok(Self { origin, upstream, trusted, keys, edge_token })
+        let (first_byte, edge_token) = (first_byte(given(FIRST_BYTE)), edge_token.map(token).transpose());
+        match (origin, upstream, trusted, first_byte, keys, edge_token, gate_needs_token) {
+            (Ok(origin), Ok(upstream), Ok(trusted), Ok(first_byte_ms), Ok(keys), Ok(edge_token), Ok(())) => {
+                Ok(Self { origin, upstream, trusted, first_byte_ms, keys, edge_token })
             }
-            (origin, upstream, trusted, keys, edge_token, gate) => {
-                let problems = [origin.err(), upstream.err(), trusted.err(), keys.err(), edge_token.err(), gate.err()];
-                Err(problems.into_iter().flatten().collect())
+            (origin, upstream, trusted, first_byte, keys, edge_token, gate) => {
+                let site = [origin.err(), upstream.err(), trusted.err(), first_byte.err()];
+                let problems = site.into_iter().chain([keys.err(), edge_token.err(), gate.err()]);
+                Err(problems.flatten().collect())
             }
         }
     }
@@ -96,6 +102,14 @@ fn trusted(word: Option<&str>) -> Result<Trusted, String> {
     known.map(|(_, trusted)| *trusted).ok_or_else(|| {
         let words = Trusted::WORDS.map(|(word, _)| word).join(" or ");
         format!("{TRUSTED}: {word:?} is not {words}")
+    })
+}
+
+fn first_byte(text: Option<String>) -> Result<u64, String> {
+    let Some(text) = text else { return Ok(FIRST_BYTE_SEC * 1000) };
+    let seconds = text.parse().ok().filter(|seconds| (1..=FIRST_BYTE_MAX_SEC).contains(seconds));
+    seconds.map(|seconds: u64| seconds * 1000).ok_or_else(|| {
+        format!("{FIRST_BYTE}: {text:?} is not a whole number of seconds from 1 to {FIRST_BYTE_MAX_SEC}")
     })
 }
 
@@ -130,6 +144,7 @@ mod tests {
         assert_eq!((settings.origin.as_str(), settings.upstream), ("https://queue.example/room", None));
         assert_eq!(format!("{:?}", settings.keys), "TokenKeys(2)");
         assert!(settings.edge_token.is_none() && settings.trusted == Trusted::Runtime);
+        assert_eq!(settings.first_byte_ms, 60_000);
     }
 
     #[test]
@@ -142,6 +157,8 @@ mod tests {
         assert!(!format!("{settings:?}").contains("hunter2"));
         let given = [given[0], given[1], (TRUSTED, "x-forwarded-for")];
         assert_eq!(read(&given).unwrap().trusted, Trusted::Forwarded);
+        let given = [given[0], given[1], (FIRST_BYTE, " 90")];
+        assert_eq!(read(&given).unwrap().first_byte_ms, 90_000);
     }
 
     #[test]
@@ -157,15 +174,21 @@ mod tests {
             (&[(ORIGIN, "https://queue.example?x"), (SECRET, " , ")], &["ORIGIN: ", "ANTEROOM_SECRET: missing"]),
             (&[(ORIGIN, "https://queue.example"), (SECRET, "hunter2")], &["ANTEROOM_SECRET: each"]),
             (
-                &[(UPSTREAM, "shop"), (TRUSTED, "everybody")],
+                &[(UPSTREAM, "shop"), (TRUSTED, "everybody"), (FIRST_BYTE, "0")],
                 &[
                     "ORIGIN: missing",
                     &format!("UPSTREAM: \"shop\" {url}"),
                     "TRUSTED: \"everybody\" is not runtime or x-forwarded-for",
+                    "ANTEROOM_UPSTREAM_FIRST_BYTE_SEC: \"0\" is not a whole number of seconds from 1 to 3600",
                     "ANTEROOM_SECRET: missing",
                     "ANTEROOM_EDGE_TOKEN: missing",
                 ],
             ),
+            (
+                &[(ORIGIN, "http://a"), (SECRET, LONG), (FIRST_BYTE, "1m")],
+                &["ANTEROOM_UPSTREAM_FIRST_BYTE_SEC: \"1m\""],
+            ),
+            (&[(ORIGIN, "http://a"), (SECRET, LONG), (FIRST_BYTE, "3601")], &["ANTEROOM_UPSTREAM_FIRST_BYTE_SEC: "]),
             (&[(ORIGIN, "http://a"), (SECRET, LONG), (EDGE_TOKEN, "hunter2 x")], &["ANTEROOM_EDGE_TOKEN: has"]),
         ] {
             let problems = read(given).unwrap_err();

@@ -3,5 +3,6 @@
 //! In scope: starting a server on a free port in a directory of its own, waiting until it answers, killing, pausing and restarting
 //! it. Out of scope: clients, and anything that a shipped binary uses.
 
+mod process;
 pub mod redis;
 pub mod workerd;

@@ -1,10 +1,11 @@
 //! A real `redis-server` of one test.
 
-use std::fs::{self, File};
+use crate::process::{Process, free_port};
+use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -34,10 +35,11 @@ pub enum Guard {
 /// A server that ends with this value. Nothing is kept on its disk: killed and started again it is empty.
 #[derive(Debug)]
 pub struct RedisServer {
+    // Before the directory that it works in: dropped in this order.
+    process: Option<Process>,
     dir: TempDir,
     port: u16,
     guard: Guard,
-    child: Option<Child>,
     paused: bool,
 }
 
@@ -57,7 +59,7 @@ impl RedisServer {
         if guard == Guard::Tls {
             write_certificates(&dir);
         }
-        let mut server = Self { dir, port: 0, guard, child: None, paused: false };
+        let mut server = Self { dir, port: 0, guard, process: None, paused: false };
         // Another process may take a free port before the server does.
         for _ in 0..5 {
             server.port = free_port();
@@ -91,10 +93,7 @@ impl RedisServer {
 
     /// Kills the server at once (SIGKILL); its data is gone.
     pub fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        self.process = None;
         self.paused = false;
     }
 
@@ -134,39 +133,19 @@ impl RedisServer {
 
     /// What the server has written to its log.
     pub fn log(&self) -> String {
-        fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+        fs::read_to_string(self.log_file()).unwrap_or_default()
     }
 
     fn try_launch(&mut self) -> bool {
         let config = self.dir.path().join("redis.conf");
         fs::write(&config, self.config()).expect("the configuration can be written");
-        let log = File::create(self.dir.path().join("log")).expect("the log can be made");
-        let child = Command::new("redis-server")
-            .arg(&config)
-            .current_dir(self.dir.path())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a file handle can be cloned"))
-            .stderr(log)
-            .spawn();
-        match child {
-            Ok(child) => self.child = Some(child),
-            Err(error) => {
-                panic!("these tests need `redis-server` 7 or later on the PATH (apt-get install redis-server): {error}")
-            }
-        }
-        let since = Instant::now();
-        while since.elapsed() < PATIENCE {
-            if self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(Some(_)))) {
-                self.child = None;
-                return false;
-            }
-            if self.answers() {
-                return true;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        self.kill();
-        false
+        let mut command = Command::new("redis-server");
+        command.arg(&config).current_dir(self.dir.path());
+        let launched = Process::launch(&mut command, &self.log_file(), PATIENCE, || self.answers());
+        self.process = launched.unwrap_or_else(|error| {
+            panic!("these tests need `redis-server` 7 or later on the PATH (apt-get install redis-server): {error}")
+        });
+        self.process.is_some()
     }
 
     fn answers(&self) -> bool {
@@ -206,9 +185,14 @@ impl RedisServer {
         lines.join("\n") + "\n"
     }
 
+    fn log_file(&self) -> PathBuf {
+        self.dir.path().join("log")
+    }
+
     fn signal(&self, signal: &str) {
-        let child = self.child.as_ref().expect("the server runs");
-        let status = Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill is installed");
+        let process = self.process.as_ref().expect("the server runs");
+        let status =
+            Command::new("kill").args([signal, &process.id().to_string()]).status().expect("kill is installed");
         assert!(status.success(), "kill {signal} failed");
     }
 }
@@ -220,11 +204,6 @@ impl Drop for RedisServer {
         }
         self.kill();
     }
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port can be had");
-    listener.local_addr().expect("a bound socket has an address").port()
 }
 
 /// The certificates of all servers of one test binary: making keys takes time.

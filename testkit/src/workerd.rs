@@ -1,11 +1,12 @@
 //! A real `workerd` of one test, started by the script that operators use.
 
+use crate::process::{Process, free_port};
 use std::env;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -20,10 +21,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A workerd that ends with this value.
 #[derive(Debug)]
 pub struct Workerd {
+    // Before the directory that it works in: dropped in this order.
+    process: Option<Process>,
     dir: TempDir,
     port: u16,
     bindings: Vec<(String, String)>,
-    child: Option<Child>,
 }
 
 impl Workerd {
@@ -43,7 +45,7 @@ impl Workerd {
         ];
         let text = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let bindings = usual.iter().chain(bindings).map(text).collect();
-        let mut workerd = Self { dir, port: 0, bindings, child: None };
+        let mut workerd = Self { dir, port: 0, bindings, process: None };
         // Another process may take a free port before workerd does.
         for _ in 0..5 {
             workerd.port = free_port();
@@ -66,7 +68,7 @@ impl Workerd {
 
     /// The id of the process, while it runs.
     pub fn id(&self) -> Option<u32> {
-        self.child.as_ref().map(Child::id)
+        self.process.as_ref().map(Process::id)
     }
 
     /// What it and the worker have written to the log.
@@ -76,10 +78,7 @@ impl Workerd {
 
     /// Kills it at once (SIGKILL); what the worker held in memory is gone.
     pub fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        self.process = None;
     }
 
     /// Starts a killed one again, cold, on the same port; returns when it answers.
@@ -96,35 +95,19 @@ impl Workerd {
     }
 
     fn try_launch(&mut self) -> bool {
-        let log = File::options().create(true).append(true).open(self.log_file()).expect("the log can be made");
         let run = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/workerd/run");
         let mut command = Command::new(&run);
         // The settings of whoever runs the tests must not leak into them.
         command.env_clear().envs(env::vars_os().filter(|(name, _)| name == "PATH"));
-        let child = command
+        command
             .env(WORKERD, given(WORKERD))
             .env(BUNDLE, given(BUNDLE))
             .env("ANTEROOM_LISTEN", format!("127.0.0.1:{}", self.port))
             .envs(self.bindings.iter().map(|(name, value)| (name, value)))
-            .current_dir(self.dir.path())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a file handle can be cloned"))
-            .stderr(log)
-            .spawn();
-        self.child = Some(child.unwrap_or_else(|error| panic!("cannot run {}: {error}", run.display())));
-        let since = Instant::now();
-        while since.elapsed() < PATIENCE {
-            if self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(Some(_)))) {
-                self.child = None;
-                return false;
-            }
-            if self.answers() {
-                return true;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        self.kill();
-        false
+            .current_dir(self.dir.path());
+        let launched = Process::launch(&mut command, &self.log_file(), PATIENCE, || self.answers());
+        self.process = launched.unwrap_or_else(|error| panic!("cannot run {}: {error}", run.display()));
+        self.process.is_some()
     }
 
     fn answers(&self) -> bool {
@@ -142,20 +125,9 @@ impl Workerd {
     }
 }
 
-impl Drop for Workerd {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
 fn given(variable: &str) -> PathBuf {
     match env::var_os(variable) {
         Some(path) => path.into(),
         None => panic!("these tests need {variable}, which `cargo xtask test --only edge` builds and sets"),
     }
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port can be had");
-    listener.local_addr().expect("a bound socket has an address").port()
 }

@@ -1,5 +1,6 @@
 //! What goes from the visitor to the site and back, and what does not.
 
+use super::decide::GRACE_MS;
 use super::own::{joined, with_parameter};
 use super::request::Facts;
 use super::shown::{SESSION_COOKIE, TOKEN_PARAMETER, WAIT_COOKIE, cookie_name};
@@ -19,6 +20,10 @@ const PARAMETERS: &str = "anteroom_";
 const HEADERS: &str = "anteroom-";
 /// The parameter that remembers what a page without script has shown.
 pub const SEEN_PARAMETER: &str = "anteroom_seen";
+/// So long a host waits for the site's answer, unless its settings say otherwise, seconds.
+pub const FIRST_BYTE_SEC: u64 = 60;
+/// The longest wait for it that a host may be set to, seconds.
+pub const FIRST_BYTE_MAX_SEC: u64 = 3_600;
 /// Headers that are between two neighbours (RFC 9110, 7.6.1), whether or not `Connection` names them.
 const HOP_BY_HOP: [&str; 9] = [
     "connection",
@@ -135,12 +140,13 @@ pub fn place_given(event: &EventId, token: &str, settings: &Settings) -> Vec<(&'
     Vec::from([("set-cookie", cookie), ("cache-control", PRIVATE.into())])
 }
 
-/// Headers of an answer that hands out a session, just opened or extended: its cookie, which lasts as long as the session; the place's
-/// cookie is taken away; and where the client carries its tokens itself, the token.
+/// Headers of an answer that hands out a session, just opened or extended: its cookie, which outlives the session by as long as the
+/// gate may honour it ([`GRACE_MS`]), since a browser shows none that is over; the place's cookie is taken away; and where the client
+/// carries its tokens itself, the token.
 pub fn session_given(claims: &SessionClaims, token: &str, by_hand: bool, now: Millis) -> Vec<(&'static str, String)> {
-    let left_sec = claims.left_ms(now).div_ceil(1000);
+    let kept_sec = (claims.left_ms(now) + GRACE_MS).div_ceil(1000);
     let mut headers = Vec::from([
-        ("set-cookie", set_cookie(&cookie_name(SESSION_COOKIE, &claims.event), token, left_sec)),
+        ("set-cookie", set_cookie(&cookie_name(SESSION_COOKIE, &claims.event), token, kept_sec)),
         ("set-cookie", set_cookie(&cookie_name(WAIT_COOKIE, &claims.event), "", 0)),
         ("cache-control", PRIVATE.into()),
     ]);
@@ -237,7 +243,7 @@ mod tests {
         assert_eq!(
             given,
             [
-                ("set-cookie", set_cookie("__Host-anteroom-session-sale", "t.o.k", 600)),
+                ("set-cookie", set_cookie("__Host-anteroom-session-sale", "t.o.k", 600 + 600)),
                 ("set-cookie", set_cookie("__Host-anteroom-wait-sale", "", 0)),
                 ("cache-control", "private, no-store".into()),
                 ("anteroom-token", "t.o.k".into()),

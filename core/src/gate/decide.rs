@@ -9,7 +9,8 @@ use crate::units::{Generation, Millis};
 
 /// So long must the origin be away before a room that says `open` lets people through, milliseconds. Shorter outages are waited out.
 pub const OPEN_AFTER_MS: u64 = 30_000;
-/// So long at most is a session honoured beyond its end while the origin, which alone could extend it, is away, milliseconds.
+/// So long at most is a session honoured beyond its end while the origin, which alone could extend it, is away, milliseconds. For as
+/// long the origin is asked about one that has run out.
 pub const GRACE_MS: u64 = 600_000;
 /// When to try again where nobody could be given a place, seconds.
 pub const HELD_RETRY_SEC: u64 = 5;
@@ -61,7 +62,7 @@ impl Place {
 
 /// What becomes of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub(super) enum Outcome {
     /// It goes to the site.
     Pass(Passage),
     /// Give the visitor a place, then ask [`after_join`].
@@ -110,6 +111,17 @@ pub enum Ended {
 }
 
 impl Scene {
+    /// What is shown to somebody who was refused a place or a turn with this code.
+    pub const fn refused(code: ErrorCode) -> Self {
+        match code {
+            ErrorCode::RoomFull | ErrorCode::BookingClosed => Scene::Closed(code),
+            ErrorCode::JoinNotOpen => Scene::NotOpen,
+            ErrorCode::RateLimited => Scene::Refused(code),
+            // A room that has just been deleted is unknown to the next request; until then nobody gets in.
+            _ => Scene::Held,
+        }
+    }
+
     /// The code that a program reads.
     pub const fn code(self) -> ErrorCode {
         match self {
@@ -147,16 +159,28 @@ impl Scene {
 /// It admits until it ends, as long as the room has not been reset. One that is being used and that nobody could extend, because the
 /// origin has been away since before it ended, admits on, for [`GRACE_MS`] at most.
 fn admits(session: &SessionClaims, settings: &Settings, known: &Known) -> Option<Passage> {
-    if known.generation.is_some_and(|generation| session.generation < generation) {
-        return None;
-    }
-    let over_ms = known.now.since(Millis(session.ends_at.saturating_mul(1000)));
-    let grace = settings.session_renew && over_ms < known.away_ms.min(GRACE_MS);
-    if session.left_ms(known.now) == 0 && !grace {
+    let grace = settings.session_renew && over_ms(session, known) < known.away_ms.min(GRACE_MS);
+    if is_of_older(session, known) || session.left_ms(known.now) == 0 && !grace {
         return None;
     }
     let renew = settings.session_renew && session.is_half_over(known.now);
     Some(Passage { session: Some(session.clone()), renew })
+}
+
+/// Whether a session that does not admit may last longer than its token says, so that the origin is worth a question: it has run out
+/// lately, in a room that extends sessions. An origin that was away gives the lost time back to those who were inside.
+pub(super) fn may_last(session: &SessionClaims, settings: &Settings, known: &Known) -> bool {
+    settings.session_renew && !is_of_older(session, known) && over_ms(session, known) < GRACE_MS
+}
+
+/// Whether a session went with an older generation of its room.
+fn is_of_older(session: &SessionClaims, known: &Known) -> bool {
+    known.generation.is_some_and(|generation| session.generation < generation)
+}
+
+/// For how long a session has been over by its token, milliseconds.
+fn over_ms(session: &SessionClaims, known: &Known) -> u64 {
+    known.now.since(Millis(session.ends_at.saturating_mul(1000)))
 }
 
 /// Whether the room lets everybody through for want of the origin.
@@ -169,7 +193,7 @@ fn is_open(settings: &Settings, known: &Known) -> bool {
 /// In this order: what nobody guards passes; a good session passes; a room that rejects turns away; without the origin the room does
 /// what it says; a place in line is shown, and its turn taken by programs at once and by persons when they say so; whoever has no
 /// place and would see one joins.
-pub fn decide(
+pub(super) fn decide(
     route: Route<'_>,
     client: Client,
     session: Option<&SessionClaims>,
@@ -193,9 +217,9 @@ pub fn decide(
     }
     match place {
         Place::Waiting => Outcome::Show(Scene::Line),
-        Place::Ready if client.reads == Reads::Data => Outcome::Enter,
-        Place::Ready => Outcome::Show(Scene::Line),
-        Place::Entered => Outcome::Enter,
+        Place::Ready if client.reads == Reads::Data && client.may_enter => Outcome::Enter,
+        Place::Entered if client.may_enter => Outcome::Enter,
+        Place::Ready | Place::Entered => Outcome::Show(Scene::Line),
         Place::Over(ErrorCode::TokenExpired) => Outcome::Show(Scene::Ended(Ended::Lost)),
         Place::Unknown => Outcome::Show(Scene::Held),
         Place::None | Place::Over(_) if client.may_join => Outcome::Join,
@@ -203,17 +227,22 @@ pub fn decide(
     }
 }
 
-/// What follows when a place was asked for: whether its turn is now, or the code that it was refused with.
-pub fn after_join(settings: &Settings, joined: Result<bool, ErrorCode>, known: &Known) -> Outcome {
+/// What follows when a place was asked for by `client`: whether its turn is now, or the code that it was refused with.
+pub(super) fn after_join(
+    settings: &Settings,
+    client: Client,
+    joined: Result<bool, ErrorCode>,
+    known: &Known,
+) -> Outcome {
     match joined {
-        Ok(true) => Outcome::Enter,
-        Ok(false) => Outcome::Show(Scene::Line),
+        Ok(true) if client.may_enter => Outcome::Enter,
+        Ok(_) => Outcome::Show(Scene::Line),
         Err(code) => failed(settings, code, known),
     }
 }
 
 /// What follows when a turn was to be taken: the session that it opened, or the code that it was refused with.
-pub fn after_enter(settings: &Settings, entered: Result<SessionClaims, ErrorCode>, known: &Known) -> Outcome {
+pub(super) fn after_enter(settings: &Settings, entered: Result<SessionClaims, ErrorCode>, known: &Known) -> Outcome {
     match entered {
         Ok(session) => Outcome::Pass(Passage { session: Some(session), renew: false }),
         Err(ErrorCode::NotReady) => Outcome::Show(Scene::Line),
@@ -223,13 +252,9 @@ pub fn after_enter(settings: &Settings, entered: Result<SessionClaims, ErrorCode
 }
 
 fn failed(settings: &Settings, code: ErrorCode, known: &Known) -> Outcome {
-    match code {
-        _ if is_open(settings, known) => Outcome::Pass(Passage::default()),
-        ErrorCode::RoomFull | ErrorCode::BookingClosed => Outcome::Show(Scene::Closed(code)),
-        ErrorCode::JoinNotOpen => Outcome::Show(Scene::NotOpen),
-        ErrorCode::RateLimited => Outcome::Show(Scene::Refused(code)),
-        // A room that has just been deleted is unknown to the next request; until then nobody gets in.
-        _ => Outcome::Show(Scene::Held),
+    match is_open(settings, known) {
+        true => Outcome::Pass(Passage::default()),
+        false => Outcome::Show(Scene::refused(code)),
     }
 }
 
@@ -245,9 +270,9 @@ mod tests {
 
     const NOW: Millis = Millis(1_800_000_000_000);
     const THERE: Known = Known { now: NOW, generation: Some(Generation(7)), away_ms: 0 };
-    const PERSON: Client = Client { reads: Reads::Page, may_join: true };
-    const PROGRAM: Client = Client { reads: Reads::Data, may_join: true };
-    const PICTURE: Client = Client { reads: Reads::Neither, may_join: false };
+    const PERSON: Client = Client { reads: Reads::Page, may_join: true, may_enter: true };
+    const PROGRAM: Client = Client { reads: Reads::Data, may_join: true, may_enter: true };
+    const PICTURE: Client = Client { reads: Reads::Neither, may_join: false, may_enter: true };
 
     fn gate(settings: Value) -> Gate {
         let settings = Settings::default().patched(&settings).unwrap();
@@ -315,6 +340,15 @@ mod tests {
     }
 
     #[test]
+    fn for_whoever_only_asks_no_turn_is_taken() {
+        let asks = Client { may_enter: false, ..PROGRAM };
+        for place in [Place::Ready, Place::Entered] {
+            assert_eq!(visit(json!({}), asks, place, THERE), Outcome::Show(Scene::Line));
+        }
+        assert_eq!(after_join(&Settings::default(), asks, Ok(true), &THERE), Outcome::Show(Scene::Line));
+    }
+
+    #[test]
     fn what_is_not_guarded_passes_and_a_room_that_rejects_turns_away() {
         let nothing = Outcome::Pass(Passage::default());
         assert_eq!(visit(json!({"mode": "passthrough"}), PERSON, Place::None, THERE), nothing);
@@ -360,9 +394,9 @@ mod tests {
         }
         let settings = |settings: Value| Settings::default().patched(&settings).unwrap();
         let down = Err(ErrorCode::Unavailable);
-        assert_eq!(after_join(&settings(json!({})), down, &away(300)), Outcome::Show(Scene::Held));
-        assert_eq!(after_join(&settings(open()), down, &away(3)), Outcome::Show(Scene::Held));
-        assert_eq!(after_join(&settings(open()), down, &away(300)), nothing);
+        assert_eq!(after_join(&settings(json!({})), PERSON, down, &away(300)), Outcome::Show(Scene::Held));
+        assert_eq!(after_join(&settings(open()), PERSON, down, &away(3)), Outcome::Show(Scene::Held));
+        assert_eq!(after_join(&settings(open()), PERSON, down, &away(300)), nothing);
         assert_eq!(after_enter(&settings(open()), Err(ErrorCode::Unavailable), &away(300)), nothing);
     }
 
@@ -377,10 +411,10 @@ mod tests {
             (ErrorCode::Unavailable, Scene::Held),
             (ErrorCode::EventNotFound, Scene::Held),
         ] {
-            assert_eq!(after_join(&settings, Err(code), &THERE), Outcome::Show(want), "{code}");
+            assert_eq!(after_join(&settings, PERSON, Err(code), &THERE), Outcome::Show(want), "{code}");
         }
-        assert_eq!(after_join(&settings, Ok(true), &THERE), Outcome::Enter);
-        assert_eq!(after_join(&settings, Ok(false), &THERE), Outcome::Show(Scene::Line));
+        assert_eq!(after_join(&settings, PERSON, Ok(true), &THERE), Outcome::Enter);
+        assert_eq!(after_join(&settings, PERSON, Ok(false), &THERE), Outcome::Show(Scene::Line));
         let passage = Passage { session: Some(session(600)), renew: false };
         assert_eq!(after_enter(&settings, Ok(session(600)), &THERE), Outcome::Pass(passage));
         for (code, want) in [
@@ -422,7 +456,7 @@ mod tests {
             known in prop::option::of(5u64..10), away_ms in 0u64..2_000_000, place in 0..6, has_session: bool,
         ) {
             let client =
-                Client { reads: [Reads::Page, Reads::Data, Reads::Neither][reads as usize], may_join };
+                Client { reads: [Reads::Page, Reads::Data, Reads::Neither][reads as usize], may_join, may_enter: true };
             let places = [
                 Place::None, Place::Waiting, Place::Ready, Place::Entered, Place::Unknown,
                 Place::Over(ErrorCode::TokenExpired),

@@ -45,6 +45,8 @@ pub struct Client {
     pub reads: Reads,
     /// Whether it may be given a place in line: it will see it, or says by name that it reads JSON.
     pub may_join: bool,
+    /// Whether a turn may be taken for it. Not for a proxy that only asks.
+    pub may_enter: bool,
 }
 
 /// What a client can read.
@@ -144,7 +146,7 @@ impl<'a> Facts<'a> {
                 Reads::Data => json.by_name && matches!(self.method, "GET" | "POST" | "PUT" | "PATCH" | "DELETE"),
                 Reads::Neither => false,
             };
-        Client { reads, may_join }
+        Client { reads, may_join, may_enter: true }
     }
 
     /// The languages of whoever asks, best first.

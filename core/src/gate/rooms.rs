@@ -42,6 +42,16 @@ pub enum Route<'a> {
     Refuse(ErrorCode),
 }
 
+impl<'a> Route<'a> {
+    /// The room that guards it.
+    pub const fn guarding(self) -> Option<&'a GuardedRoom> {
+        match self {
+            Route::Guarded(room) => Some(room),
+            Route::Open | Route::Through(_) | Route::Refuse(_) => None,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Host {
     Any,

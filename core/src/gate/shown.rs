@@ -1,11 +1,10 @@
 //! The tokens that a request shows: in cookies of a room's own, in a header, as bearer, in the query.
 
-use super::request::Facts;
+use super::request::{Client, Facts, Reads};
 #[cfg(feature = "signatures")]
-use super::request::{Client, Reads};
-#[cfg(feature = "signatures")]
-use crate::token::{SessionClaims, TokenKeys, WaitingClaims};
-use crate::units::EventId;
+use crate::token::TokenKeys;
+use crate::token::{PassClaims, SessionClaims, WaitingClaims};
+use crate::units::{EventId, Millis};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -62,14 +61,26 @@ impl<'a> Shown<'a> {
     }
 }
 
+/// What the origin has said of a session since its token was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// Nothing.
+    None,
+    /// It lasts longer: its claims as they are now.
+    Extended(SessionClaims),
+    /// It is over.
+    Over,
+}
+
 /// Who a visitor proves to be, in one room.
-#[cfg(feature = "signatures")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Visitor<'a> {
     /// The session that a token of ours names.
     pub session: Option<SessionClaims>,
     /// Whether the client carries the session itself, so that no cookie need be set.
     pub session_by_hand: bool,
+    /// Whether the client has no token yet that says so of the session: a pass has opened it, or it was extended since.
+    pub session_is_new: bool,
     /// The place that a token of ours names, and that token.
     pub place: Option<(WaitingClaims, &'a str)>,
     /// Whether the client carries the place itself: its cookies may be blocked.
@@ -78,10 +89,10 @@ pub struct Visitor<'a> {
     pub passes: Vec<&'a str>,
 }
 
-#[cfg(feature = "signatures")]
 impl<'a> Visitor<'a> {
     /// Believes what our secrets have signed for this event, and nothing else. Of several sessions the one that lasts longest counts,
     /// of several places the one that the client carries itself, then the earliest. At most nine signatures are checked.
+    #[cfg(feature = "signatures")]
     pub fn verify(shown: &Shown<'a>, keys: &TokenKeys, event: &EventId) -> Self {
         let mut visitor = Self::default();
         for token in &shown.carried {
@@ -128,12 +139,30 @@ impl<'a> Visitor<'a> {
         self.place_by_hand || facts.cookies.is_empty()
     }
 
+    /// Believes a pass that the host has verified: what it opens is a session.
+    pub fn take_pass(&mut self, pass: &PassClaims, event: &EventId, now: Millis) {
+        if let Some(session) = pass.session(now) {
+            self.session_is_new |= self.take_session(session, event, true);
+        }
+    }
+
+    /// Takes in what the origin has said of the session since its token was made.
+    pub fn learn(&mut self, news: News) {
+        match news {
+            News::None => {}
+            News::Extended(session) => (self.session, self.session_is_new) = (Some(session), true),
+            News::Over => self.session = None,
+        }
+    }
+
     /// Believes a session, unless it is of another event or a longer one is known.
-    pub fn take_session(&mut self, claims: SessionClaims, event: &EventId, by_hand: bool) {
+    fn take_session(&mut self, claims: SessionClaims, event: &EventId, by_hand: bool) -> bool {
         let better = |known: &SessionClaims| (claims.generation, claims.ends_at) > (known.generation, known.ends_at);
-        if claims.event == *event && self.session.as_ref().is_none_or(better) {
+        let taken = claims.event == *event && self.session.as_ref().is_none_or(better);
+        if taken {
             (self.session, self.session_by_hand) = (Some(claims), by_hand);
         }
+        taken
     }
 }
 
@@ -228,8 +257,8 @@ mod tests {
 
     #[test]
     fn tokens_are_told_to_whoever_has_no_other_way_to_carry_them() {
-        let program = Client { reads: Reads::Data, may_join: true };
-        let person = Client { reads: Reads::Page, may_join: true };
+        let program = Client { reads: Reads::Data, may_join: true, may_enter: true };
+        let person = Client { reads: Reads::Page, may_join: true, may_enter: true };
         let (nobody, carrier) = (Visitor::default(), Visitor { place_by_hand: true, ..Visitor::default() });
         let inside = Visitor { session_by_hand: true, ..Visitor::default() };
         for (visitor, joined, client, told) in [

@@ -3,12 +3,12 @@
 
 use super::gate::leading_to;
 use super::scene::{self, Shown as Showing};
-use super::{Visit, held, now, turns};
+use super::{Visit, now, turns};
 use crate::rooms::Rooms;
 use anteroom_core::code::ErrorCode;
 use anteroom_core::gate::{
-    Ended, FORM_MAX, Facts, Form, GuardedRoom, Known, Outcome, Own, Place, Scene, Shown, TOKEN_PARAMETER, Visitor,
-    after_join, carry, with_parameter,
+    Ended, FORM_MAX, Facts, Form, Given, GuardedRoom, Own, Place, Scene, Shown, TOKEN_PARAMETER, Visitor, carry,
+    with_parameter,
 };
 use anteroom_core::refusal::Refusal;
 use serde_json::Value;
@@ -92,18 +92,12 @@ impl Posted<'_> {
             return self.back(by_hand.then_some(token), Vec::new());
         }
         match turns::join(self.visit, &self.room.event).await {
-            Ok(joined) => {
-                let carried = self.visitor.is_told_place(self.facts).then_some(joined.token.as_str());
-                self.back(carried, carry::place_given(&self.room.event, &joined.token, &self.room.settings))
+            Ok((Given { token, .. }, _)) => {
+                let carried = self.visitor.is_told_place(self.facts).then_some(token.as_str());
+                self.back(carried, carry::place_given(&self.room.event, &token, &self.room.settings))
             }
             Err(code) => {
-                let away_ms = held::with_boards(|boards| boards.away_ms(&self.room.event, now()));
-                let known = Known { now: now(), generation: None, away_ms };
-                let scene = match after_join(&self.room.settings, Err(code), &known) {
-                    Outcome::Show(scene) => scene,
-                    _ => Scene::Held,
-                };
-                let shown = Showing { to: Some(self.form.to.clone()), ..Showing::of(scene) };
+                let shown = Showing { to: Some(self.form.to.clone()), ..Showing::of(Scene::refused(code)) };
                 scene::show(self.visit, self.facts, Some(self.room), shown)
             }
         }

@@ -19,7 +19,7 @@ use worker::{Error, Result, console_error};
 /// What takes longer is given up; shorter than the lease of a fetch.
 const FETCH_TIMEOUT_MS: u64 = LEASE_MS - 1_000;
 /// Pause between two looks at whether somebody else's fetch is back.
-const WAIT_MS: u64 = 10;
+pub(super) const WAIT_MS: u64 = 10;
 
 thread_local! {
     // Neither is ever borrowed across an await.
@@ -203,7 +203,7 @@ fn names(body: &str, code: ErrorCode) -> bool {
 }
 
 /// The code of the contract's error that a body is.
-pub(super) fn code_of(body: &str) -> Option<String> {
+fn code_of(body: &str) -> Option<String> {
     let body: Value = serde_json::from_str(body).ok()?;
     Some(body.get("error")?.get("code")?.as_str()?.to_owned())
 }

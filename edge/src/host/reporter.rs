@@ -3,11 +3,13 @@
 use super::origin::{self, Ask};
 use super::{Visit, held, now, pause};
 use crate::boards::Board;
-use crate::renewed::{News, Renewed};
+use crate::lease::Plan;
+use crate::renewed::Renewed;
 use crate::reports::{Reports, TIMEOUT_MS, Turn};
 use crate::settings::Settings;
 use crate::status;
-use anteroom_core::relay::{self, Answer, Report};
+use anteroom_core::gate::News;
+use anteroom_core::relay::{self, Answer, Report, RoomReport};
 use anteroom_core::token::{SessionClaims, WaitingClaims};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -58,6 +60,28 @@ pub(super) fn renew(visit: &Visit<'_>, session: &SessionClaims) {
 /// What the origin has said of a session since its token was made.
 pub(super) fn news(session: &SessionClaims) -> News {
     RENEWED.with_borrow(|renewed| renewed.news(session))
+}
+
+/// What has become of a session that has run out by its token: the origin is asked while the visitor waits.
+pub(super) async fn renewed(visit: &Visit<'_>, session: &SessionClaims) -> News {
+    loop {
+        match RENEWED.with_borrow_mut(|renewed| renewed.plan(session, now())) {
+            Plan::Fetch => break,
+            Plan::Wait => pause(held::WAIT_MS).await,
+            Plan::Serve | Plan::ServeAndFetch => return news(session),
+        }
+    }
+    let room = RoomReport {
+        event_id: session.event.clone(),
+        generation: session.generation,
+        heard: Vec::new(),
+        known: Vec::new(),
+        renew: vec![session.ticket],
+    };
+    let answer = post(&visit.settings, &Report { rooms: vec![room] }).await;
+    let answer = answer.inspect_err(|error| console_error!("a session could not be asked about: {error}")).ok();
+    RENEWED.with_borrow_mut(|renewed| renewed.settle(session, answer.as_ref(), now()));
+    news(session)
 }
 
 /// A session has ended by the word of its site.

@@ -1,40 +1,42 @@
 //! Places and turns of visitors, asked of the origin on their behalf.
 
 use super::origin::Ask;
-use super::{Visit, held, reporter};
+use super::{Visit, reporter};
 use crate::settings::Settings;
 use anteroom_core::code::ErrorCode;
+use anteroom_core::gate::Given;
 use anteroom_core::token::SessionClaims;
 use anteroom_core::units::EventId;
 use serde_json::{Value, json};
 use std::rc::Rc;
-use worker::{Error, Result, console_error};
+use worker::{Error, console_error};
 
 /// So long may the origin take to give a place or a turn, milliseconds.
 const TIMEOUT_MS: u64 = 8_000;
 
-type Said<T> = std::result::Result<T, ErrorCode>;
+type Said<T> = Result<T, ErrorCode>;
 
-/// A place as the origin has given it.
-pub(super) struct Joined {
-    pub(super) token: String,
-    pub(super) ready: bool,
-    pub(super) answer: Value,
-}
-
-/// Gives a place. Somebody known who comes back without the token has the one that there is.
-pub(super) async fn join(visit: &Visit<'_>, event: &EventId) -> Said<Joined> {
-    let answer = post(visit, "/api/v1/queue/join", &json!({ "event_id": event })).await?;
-    let token = answer.get("waiting_token").and_then(Value::as_str).ok_or(ErrorCode::Unavailable)?.to_owned();
-    let ready = answer.get("status").and_then(Value::as_str) == Some("ready");
-    Ok(Joined { token, ready, answer })
+/// Gives a place, and the answer that says so. Somebody known who comes back without the token has the one that there is.
+pub(super) async fn join(visit: &Visit<'_>, event: &EventId) -> Said<(Given, Value)> {
+    let (token, answer) = match for_visitor(visit, "/api/v1/queue/join", &json!({ "event_id": event })).await {
+        Ok(answer) => (text(&answer, "waiting_token"), answer),
+        Err(Refused { code: ErrorCode::DuplicateRequest, error }) => {
+            let token = text(&error, "waiting_token").ok_or(ErrorCode::DuplicateRequest)?;
+            let answer = status(visit, &token).await?;
+            (Some(token), answer)
+        }
+        Err(refused) => return Err(refused.code),
+    };
+    let token = token.ok_or(ErrorCode::Unavailable)?;
+    let ready = matches!(answer.get("status").and_then(Value::as_str), Some("ready" | "entered"));
+    Ok((Given { token, ready }, answer))
 }
 
 /// Takes a turn, and gives the session that it opens.
 pub(super) async fn enter(visit: &Visit<'_>, token: &str) -> Said<SessionClaims> {
-    let answer = post(visit, "/api/v1/queue/enter", &json!({ "waiting_token": token })).await?;
-    let session = answer.get("session_token").and_then(Value::as_str);
-    session.and_then(|session| visit.settings.keys.verify_session(session).ok()).ok_or_else(|| {
+    let answer = for_visitor(visit, "/api/v1/queue/enter", &json!({ "waiting_token": token })).await?;
+    let session = text(&answer, "session_token");
+    session.and_then(|session| visit.settings.keys.verify_session(&session).ok()).ok_or_else(|| {
         console_error!("the origin has opened a session whose token this edge cannot read: are the secrets the same?");
         ErrorCode::Unavailable
     })
@@ -42,13 +44,14 @@ pub(super) async fn enter(visit: &Visit<'_>, token: &str) -> Said<SessionClaims>
 
 /// Gives up a place.
 pub(super) async fn leave(visit: &Visit<'_>, token: &str) -> Said<()> {
-    post(visit, "/api/v1/queue/leave", &json!({ "waiting_token": token })).await.map(|_| ())
+    sent(visit, post(visit, "/api/v1/queue/leave", &json!({ "waiting_token": token }))).await?;
+    Ok(())
 }
 
 /// The status answer of a place.
 pub(super) async fn status(visit: &Visit<'_>, token: &str) -> Said<Value> {
     let ask = || Ask::get(&visit.settings, "/api/v1/queue/status")?.header("authorization", &format!("Bearer {token}"));
-    sent(visit, ask()).await
+    Ok(sent(visit, ask()).await?)
 }
 
 /// Ends a session: here at once, at the origin off the path of the visitor.
@@ -71,26 +74,57 @@ async fn tell_end(settings: Rc<Settings>, session: SessionClaims) {
     }
 }
 
-async fn post(visit: &Visit<'_>, path: &str, body: &Value) -> Said<Value> {
-    sent(visit, Ask::post(&visit.settings, path, &body.to_string()).and_then(Ask::with_edge_token)).await
+/// What the origin says to a visitor who may prove to it who that is.
+async fn for_visitor(visit: &Visit<'_>, path: &str, body: &Value) -> Result<Value, Refused> {
+    let ask = post(visit, path, body).and_then(|ask| match visit.headers.get("authorization")? {
+        Some(shown) => ask.header("authorization", &shown),
+        None => Ok(ask),
+    });
+    sent(visit, ask).await
 }
 
-/// What the origin answers to a request for a visitor; for every error the code that it names.
-async fn sent(visit: &Visit<'_>, ask: Result<Ask<'_>>) -> Said<Value> {
+fn post<'a>(visit: &'a Visit<'_>, path: &'a str, body: &Value) -> worker::Result<Ask<'a>> {
+    Ask::post(&visit.settings, path, &body.to_string())?.with_edge_token()
+}
+
+/// A request for a visitor that was not granted: the code that the origin names, and its error.
+struct Refused {
+    code: ErrorCode,
+    error: Value,
+}
+
+impl From<ErrorCode> for Refused {
+    fn from(code: ErrorCode) -> Self {
+        Self { code, error: Value::Null }
+    }
+}
+
+impl From<Refused> for ErrorCode {
+    fn from(refused: Refused) -> Self {
+        refused.code
+    }
+}
+
+/// What the origin answers to a request for a visitor.
+async fn sent(visit: &Visit<'_>, ask: worker::Result<Ask<'_>>) -> Result<Value, Refused> {
     let answer = match ask.and_then(|ask| ask.on_behalf_of(visit)) {
         Ok(ask) => ask.send(TIMEOUT_MS).await,
         Err(error) => Err(error),
     };
-    match answer {
-        Ok(answer) if answer.status < 300 => serde_json::from_str(&answer.body).map_err(|_| ErrorCode::Unavailable),
-        Ok(answer) => {
-            let named = held::code_of(&answer.body);
-            let code = ErrorCode::ALL.iter().find(|code| Some(code.as_str()) == named.as_deref());
-            Err(code.copied().unwrap_or(ErrorCode::Unavailable))
-        }
-        Err(error) => {
-            console_error!("the origin cannot be reached: {error}");
-            Err(ErrorCode::Unavailable)
-        }
+    let answer = answer.map_err(|error| {
+        console_error!("the origin cannot be reached: {error}");
+        ErrorCode::Unavailable
+    })?;
+    let mut body: Value = serde_json::from_str(&answer.body).unwrap_or_default();
+    if answer.status < 300 && !body.is_null() {
+        return Ok(body);
     }
+    let error = body.get_mut("error").map(Value::take).unwrap_or_default();
+    let named = error.get("code").and_then(Value::as_str);
+    let code = ErrorCode::ALL.iter().find(|code| Some(code.as_str()) == named);
+    Err(Refused { code: code.copied().unwrap_or(ErrorCode::Unavailable), error })
+}
+
+fn text(of: &Value, name: &str) -> Option<String> {
+    of.get(name).and_then(Value::as_str).map(ToOwned::to_owned)
 }

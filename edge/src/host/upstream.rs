@@ -9,9 +9,6 @@ use worker::js_sys::{Array, Function, Reflect};
 use worker::wasm_bindgen::JsCast;
 use worker::{Result, console_error, web_sys};
 
-/// So long may the site take until the headers of its answer are there, milliseconds.
-const TIMEOUT_MS: u64 = 30_000;
-
 /// What the site has said.
 pub(super) struct Answer {
     response: web_sys::Response,
@@ -27,7 +24,7 @@ pub(super) async fn ask(
     facts: &Facts<'_>,
     session: Option<&SessionClaims>,
 ) -> Result<std::result::Result<Answer, ErrorCode>> {
-    let abort = web_sys::AbortController::new()?;
+    let (abort, limit_ms) = (web_sys::AbortController::new()?, visit.settings.first_byte_ms);
     let asked = async {
         let again = matches!(visit.method, "GET" | "HEAD") && visit.request.body().is_none();
         let first = origin::fetch(&request(visit, upstream, facts, session)?, Some(&abort.signal())).await;
@@ -37,7 +34,7 @@ pub(super) async fn ask(
             other => other,
         }
     };
-    let response = match within(TIMEOUT_MS, asked).await {
+    let response = match within(limit_ms, asked).await {
         Some(Ok(response)) => response,
         Some(Err(error)) => {
             console_error!("the site cannot be reached: {error}");
@@ -45,7 +42,7 @@ pub(super) async fn ask(
         }
         None => {
             abort.abort();
-            console_error!("the site did not answer within {TIMEOUT_MS} ms");
+            console_error!("the site did not answer within {limit_ms} ms");
             return Ok(Err(ErrorCode::GatewayTimeout));
         }
     };

@@ -102,19 +102,23 @@ pub fn edges(app: Arc<App>) -> Router {
 pub(crate) enum Caller {
     /// Nobody in particular.
     Anonymous,
-    /// An edge: it has made sure who its visitor is.
+    /// An edge: it vouches for its visitor, who has proved nothing.
     Edge,
     /// The bearer of a believed user token.
     User(Identity),
 }
 
 impl App {
-    /// Who the request is from. A bearer token that is wrong is refused where user tokens are believed, and means nothing where not.
+    /// Who the request is from. A bearer token that is wrong is refused where user tokens are believed, and means nothing where not. An
+    /// edge hands on what its visitor shows, which may be the site's own business.
     pub(crate) async fn caller(&self, headers: &HeaderMap) -> Result<Caller, ApiError> {
         let shown = headers.get(EDGE_TOKEN).and_then(|value| value.to_str().ok());
         if let Some(shown) = shown {
             let edge = self.edge.as_ref().is_some_and(|edge| edge.matches(shown));
-            return if edge { Ok(Caller::Edge) } else { Err(ApiError::unauthenticated()) };
+            if !edge {
+                return Err(ApiError::unauthenticated());
+            }
+            return Ok(self.user(headers).await.map_or(Caller::Edge, Caller::User));
         }
         match (&self.users, bearer(headers)) {
             (Some(users), Some(token)) => match users.verify(token).await {
@@ -130,7 +134,7 @@ impl App {
         }
     }
 
-    /// Who a request of the gate is from, if it proves that. Its `Authorization` may be the site's own business: what is not believed
+    /// Who a request at a gate is from, if it proves that. Its `Authorization` may be the site's own business: what is not believed
     /// is nobody's fault.
     pub(crate) async fn user(&self, headers: &HeaderMap) -> Option<Identity> {
         let (users, token) = (self.users.as_ref()?, bearer(headers)?);

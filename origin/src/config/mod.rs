@@ -13,6 +13,7 @@ pub use source::{Problem, Problems, Variables};
 
 use crate::pass::PassKeys;
 use crate::secret::{Secret, Secrets};
+use anteroom_core::gate::carry::FIRST_BYTE_MAX_SEC;
 use anteroom_core::line::TICK_MAX_MS;
 use ipnet::IpNet;
 use source::Settings;
@@ -401,7 +402,7 @@ fn read_upstream(settings: &mut Settings) -> Option<UpstreamConfig> {
         bare.ok_or_else(|| "must be http://host:port or https://host, without path, user or query".into())
     });
     let connect = settings.number("upstream_connect_sec", 1, 60);
-    let first_byte = settings.number("upstream_first_byte_sec", 1, 3_600);
+    let first_byte = settings.number("upstream_first_byte_sec", 1, FIRST_BYTE_MAX_SEC);
     let ca_file = settings.text("upstream_ca_file").map(PathBuf::from);
     if ca_file.is_some() && !given {
         settings.wrong("upstream_ca_file", "is of no use without upstream");

@@ -1,4 +1,5 @@
 use super::*;
+use anteroom_core::gate::carry::FIRST_BYTE_SEC;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
@@ -36,7 +37,7 @@ fn the_site_behind_the_gate_is_a_host_and_a_port() {
     assert_eq!(load(&[]).unwrap().upstream, None);
     let upstream = load(&[("ANTEROOM_UPSTREAM", "https://shop.internal:8443/")]).unwrap().upstream.unwrap();
     assert_eq!(upstream.url.as_str(), "https://shop.internal:8443/");
-    assert_eq!((upstream.connect, upstream.first_byte), (Duration::from_secs(5), Duration::from_secs(60)));
+    assert_eq!((upstream.connect, upstream.first_byte), (Duration::from_secs(5), Duration::from_secs(FIRST_BYTE_SEC)));
     for wrong in ["shop:80", "ftp://shop", "http://u:p@shop", "http://shop/?x", "http://"] {
         assert!(load(&[("ANTEROOM_UPSTREAM", wrong)]).is_err(), "{wrong}");
     }

@@ -18,6 +18,7 @@ use crate::config::{Config, StoreConfig, UpstreamConfig};
 use crate::origin::{Origin, StartError};
 use crate::secret::Secret;
 use crate::server::{self, ServeError};
+use anteroom_core::gate::carry::FIRST_BYTE_SEC;
 use anteroom_core::settings::Settings;
 use anteroom_core::units::EventId;
 use crowd::Crowd;
@@ -69,7 +70,7 @@ async fn open_shop(listen: SocketAddr) -> Result<UpstreamConfig, ServeError> {
     let address = reachable(listener.local_addr()?);
     tokio::spawn(async move { axum::serve(listener, shop::routes()).await });
     let url = Url::parse(&format!("http://{address}")).expect("an address makes a URL");
-    let (connect, first_byte) = (Duration::from_secs(5), Duration::from_secs(60));
+    let (connect, first_byte) = (Duration::from_secs(5), Duration::from_secs(FIRST_BYTE_SEC));
     Ok(UpstreamConfig { url, connect, first_byte, ca_file: None })
 }
 

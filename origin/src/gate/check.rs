@@ -8,9 +8,9 @@ use super::Gatekeeper;
 use super::show::{found, show};
 use super::site::add;
 use super::told::Told;
-use super::visit::{Show, Verdict, Visiting};
+use super::visit::{Show, Verdict};
 use anteroom_core::gate::check::{Refusal, WAIT_PATH};
-use anteroom_core::gate::{Client, Facts, Reads, Scene, carry, escaped, with_parameter};
+use anteroom_core::gate::{Client, Facts, Passed, Reads, Scene, carry, escaped, with_parameter};
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -29,20 +29,19 @@ pub(super) async fn check(State(gate): State<Arc<Gatekeeper>>, request: Request)
             return response;
         }
     };
-    let client = Client { may_join: false, ..facts.client() };
+    let client = Client { may_join: false, may_enter: false, ..facts.client() };
     let Some(rules) = gate.rules.of(&gate.app.rooms) else {
         return refuse(&gate, &facts, client, refusal, Show::plain(Scene::Held, None));
     };
-    let visiting = Visiting { parts: &parts, client, may_enter: false };
-    match gate.judge(rules.route(&facts), &facts, &visiting).await {
+    match gate.judge(rules.route(&facts), client, &facts, &parts).await {
         Verdict::Show(shown) => refuse(&gate, &facts, client, refusal, shown),
-        Verdict::Pass { passage, added, .. } => {
+        Verdict::Pass(Passed { passage, given, .. }, _) => {
             let mut response = StatusCode::OK.into_response();
             add(&mut response, passage.session.iter().flat_map(carry::admitted));
             // One cookie: proxies that hand cookies on hand on the first one only, or make one of several.
             let mut cookies = 0;
             let mut is_first = |name: &str| name != "set-cookie" || std::mem::replace(&mut cookies, 1) == 0;
-            add(&mut response, added.into_iter().filter(|(name, _)| is_first(name)));
+            add(&mut response, given.into_iter().filter(|(name, _)| is_first(name)));
             response.headers_mut().entry(header::CACHE_CONTROL).or_insert(header::HeaderValue::from_static("no-store"));
             response
         }

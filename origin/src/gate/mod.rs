@@ -64,9 +64,9 @@ impl Gatekeeper {
             .route("/gate/check/", any(check::check))
             .route("/gate/check/{*path}", any(check::check))
             .route("/gate/wait", any(wait::wait))
-            .route("/gate/enter", post(form::enter))
-            .route("/gate/leave", post(form::leave))
-            .route("/gate/join", post(form::join))
+            .route("/gate/enter", post(form::answer))
+            .route("/gate/leave", post(form::answer))
+            .route("/gate/join", post(form::answer))
             .with_state(self.clone())
     }
 

@@ -1,11 +1,12 @@
-//! Sessions that are being used, extended while their visitors are served, never before them.
+//! Sessions that are being used, extended while their visitors are served.
 //!
 //! A request that finds half of its session over starts one call to the store, and goes on. When the answer comes in time, its visitor
-//! gets the new cookie with this answer, otherwise with the next one: until then it is remembered here that the session lasts.
+//! gets the new cookie with this answer, otherwise with the next one: until then it is remembered here that the session lasts. Only
+//! one whose session has run out by its token waits for the answer, which says whether it has a session at all.
 
 use crate::api::edge;
 use crate::room::Room;
-use anteroom_core::gate::GRACE_MS;
+use anteroom_core::gate::{GRACE_MS, News};
 use anteroom_core::token::SessionClaims;
 use anteroom_core::units::{EventId, Generation, Millis, Slot};
 use parking_lot::Mutex;
@@ -43,56 +44,59 @@ enum State {
     Asking,
     /// It said so, at a second.
     Ends { at: u64, said_at: u64 },
-    /// It did not extend it; asked again after a while.
-    Not { since: Instant },
+    /// It did not extend it: none is open, or it could not be asked. Asked again after a while.
+    Not { since: Instant, over: bool },
     /// The session was ended on purpose.
     Ended,
 }
 
-/// What is known of a session beside its token.
-pub(super) enum Session {
-    /// It is as the token says.
-    Same(SessionClaims),
-    /// It lasts longer.
-    Longer(SessionClaims),
-    /// It was ended.
-    Ended,
-}
-
 impl Renewals {
-    /// What is known of a session that somebody shows.
-    pub fn look(&self, shown: SessionClaims) -> Session {
-        match self.known.lock().sessions.get(&key(&shown)).map(|entry| &entry.state) {
-            Some(State::Ended) => Session::Ended,
+    /// What is known of a session that somebody shows. What its token says holds until it ends, unless it was ended on purpose.
+    pub fn news(&self, shown: &SessionClaims, now: Millis) -> News {
+        match self.known.lock().state(&key(shown)) {
+            Some(State::Ended) => News::Over,
+            Some(State::Not { over: true, .. }) if shown.left_ms(now) == 0 => News::Over,
             Some(&State::Ends { at, said_at }) if at > shown.ends_at => {
-                Session::Longer(SessionClaims { ends_at: at, renewed_at: said_at, ..shown })
+                News::Extended(SessionClaims { ends_at: at, renewed_at: said_at, ..shown.clone() })
             }
-            _ => Session::Same(shown),
+            _ => News::None,
         }
     }
 
     /// Has the session extended, unless that is being done.
     pub fn extend(self: &Arc<Self>, room: Arc<Room>, session: &SessionClaims) {
         let (key, now) = (key(session), room.host().clock.now());
-        let until = Millis(session.ends_at * 1000).max(now).plus(GRACE_MS);
-        if !self.known.lock().begin(&key, until, now) {
-            return;
+        if self.known.lock().begin(&key, until(session, now), now) {
+            tokio::spawn(self.clone().ask(room, session.clone()));
         }
-        let known = self.clone();
-        tokio::spawn(async move {
-            let ends = room.extend_session(key.1, key.2, edge::until(&room)).await;
-            let said_at = room.host().clock.now().secs();
-            let (state, until) = match ends {
-                Ok(Some(ends)) => (State::Ends { at: ends.secs(), said_at }, ends),
-                // Over, or not to be learned now. What the token says holds until it ends.
-                Ok(None) => (State::Not { since: Instant::now() }, until),
-                Err(error) => {
-                    tracing::debug!(%error, "a session was not extended");
-                    (State::Not { since: Instant::now() }, until)
-                }
-            };
-            known.known.lock().put(key, Entry { state, until }, Millis(said_at * 1000));
-        });
+    }
+
+    /// Has a session extended that has run out by its token; the visitor waits for what has become of it.
+    pub async fn renew(self: &Arc<Self>, room: Arc<Room>, session: &SessionClaims) -> News {
+        if self.known.lock().may_ask(&key(session)) {
+            // A task of its own: what the store answers is remembered, though the visitor may have gone.
+            let asked = tokio::spawn(self.clone().ask(room.clone(), session.clone()));
+            if let Err(error) = asked.await {
+                tracing::error!(%error, "a session was not asked about");
+            }
+        }
+        self.news(session, room.host().clock.now())
+    }
+
+    async fn ask(self: Arc<Self>, room: Arc<Room>, session: SessionClaims) {
+        let key = key(&session);
+        let ends = room.extend_session(key.1, key.2, edge::until(&room)).await;
+        let now = room.host().clock.now();
+        let not = |over| (State::Not { since: Instant::now(), over }, until(&session, now));
+        let (state, until) = match ends {
+            Ok(Some(ends)) => (State::Ends { at: ends.secs(), said_at: now.secs() }, ends),
+            Ok(None) => not(true),
+            Err(error) => {
+                tracing::debug!(%error, "a session was not extended");
+                not(false)
+            }
+        };
+        self.known.lock().put(key, Entry { state, until }, now);
     }
 
     /// Has the session ended, and lets nobody in by it from now on.
@@ -112,14 +116,24 @@ impl Renewals {
 impl Known {
     /// Whether to ask now.
     fn begin(&mut self, key: &Key, until: Millis, now: Millis) -> bool {
-        match self.sessions.get(key).map(|entry| &entry.state) {
-            Some(State::Asking | State::Ended) => false,
-            Some(State::Not { since }) if since.elapsed() < PAUSE => false,
-            _ => {
-                self.put(key.clone(), Entry { state: State::Asking, until }, now);
-                true
-            }
+        let begins = self.may_ask(key) && !matches!(self.state(key), Some(State::Asking));
+        if begins {
+            self.put(key.clone(), Entry { state: State::Asking, until }, now);
         }
+        begins
+    }
+
+    /// Whether an answer is to be expected that is not known yet.
+    fn may_ask(&self, key: &Key) -> bool {
+        match self.state(key) {
+            Some(State::Ended) => false,
+            Some(State::Not { since, .. }) => since.elapsed() >= PAUSE,
+            _ => true,
+        }
+    }
+
+    fn state(&self, key: &Key) -> Option<&State> {
+        self.sessions.get(key).map(|entry| &entry.state)
     }
 
     fn put(&mut self, key: Key, entry: Entry, now: Millis) {
@@ -136,4 +150,9 @@ impl Known {
 
 fn key(session: &SessionClaims) -> Key {
     (session.event.clone(), session.generation, session.slot)
+}
+
+/// Until when what is known of a session that was not extended may be of use.
+fn until(session: &SessionClaims, now: Millis) -> Millis {
+    Millis(session.ends_at.saturating_mul(1000)).max(now).plus(GRACE_MS)
 }

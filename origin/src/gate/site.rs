@@ -3,9 +3,9 @@
 use super::Gatekeeper;
 use super::show::show;
 use super::told::Told;
-use super::visit::{Show, Verdict, Visiting};
+use super::visit::{Show, Verdict};
 use crate::error::ApiError;
-use anteroom_core::gate::{Own, Route, Scene, carry};
+use anteroom_core::gate::{News, Own, Passed, Route, Scene, carry};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
@@ -25,12 +25,12 @@ pub(super) async fn visit(State(gate): State<Arc<Gatekeeper>>, request: Request)
     let (Some(upstream), Some(rules)) = (&gate.upstream, gate.rules.of(&gate.app.rooms)) else {
         return show(&gate, &facts, client.reads, Show::plain(Scene::Held, None));
     };
-    let visiting = Visiting { parts: &parts, client, may_enter: true };
     let route = rules.route(&facts);
-    let (passage, room, mut added, by_hand) = match gate.judge(route, &facts, &visiting).await {
+    let (passed, room) = match gate.judge(route, client, &facts, &parts).await {
         Verdict::Show(shown) => return show(&gate, &facts, client.reads, shown),
-        Verdict::Pass { passage, room, added, by_hand, .. } => (passage, room, added, by_hand),
+        Verdict::Pass(passed, room) => (passed, room),
     };
+    let Passed { passage, given: mut added, by_hand, .. } = passed;
     let mut response = match upstream.ask(&parts, body, &facts, passage.session.as_ref(), &gate.addresses).await {
         Ok(response) => response,
         Err(code) => {
@@ -49,7 +49,7 @@ pub(super) async fn visit(State(gate): State<Arc<Gatekeeper>>, request: Request)
         } else if added.is_empty() {
             // Extended while the site was at work.
             let now = room.host().clock.now();
-            if let super::renewal::Session::Longer(session) = gate.renewals.look(session) {
+            if let News::Extended(session) = gate.renewals.news(&session, now) {
                 let token = gate.app.keys.sign_session(&session);
                 added = carry::session_given(&session, &token, by_hand, now);
             }

@@ -1,16 +1,14 @@
 //! A visit: from what a request proves to what becomes of it. Joins and enters through the functions behind the API.
 
 use super::Gatekeeper;
-use super::renewal::Session;
 use crate::api::Caller;
 use crate::api::queue::{self, Heard};
 use crate::error::ApiError;
 use crate::room::Room;
 use anteroom_core::code::ErrorCode;
 use anteroom_core::gate::{
-    self, Client, Facts, GuardedRoom, Known, Outcome, Passage, Place, Route, Scene, Shown, Visitor, carry,
+    Client, End, Facts, Given, GuardedRoom, Known, News, Passed, Place, Route, Scene, Shown, Step, Visit, Visitor,
 };
-use anteroom_core::token::SessionClaims;
 use axum::http::request::Parts;
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,19 +18,8 @@ pub(super) type Added = Vec<(&'static str, String)>;
 
 /// What has become of a request.
 pub(super) enum Verdict<'g> {
-    /// It goes to the site.
-    Pass {
-        /// How.
-        passage: Passage,
-        /// The room of its session.
-        room: Option<Arc<Room>>,
-        /// Headers for the answer: a session handed out.
-        added: Added,
-        /// The token of that session.
-        handed: Option<String>,
-        /// Whether the client carries its tokens itself.
-        by_hand: bool,
-    },
+    /// It goes to the site; with the room that guards it.
+    Pass(Passed, Option<Arc<Room>>),
     /// It is answered here.
     Show(Show<'g>),
 }
@@ -63,114 +50,77 @@ impl<'g> Show<'g> {
     }
 }
 
-/// A place that was given.
-pub(super) struct Given {
-    /// Its waiting token.
-    pub token: String,
-    /// Whether its turn is now.
-    pub ready: bool,
-}
-
-/// Who makes the visit, beside what the headers say.
-pub(super) struct Visiting<'a> {
-    /// The request.
-    pub parts: &'a Parts,
-    /// Who asks.
-    pub client: Client,
-    /// Whether a turn may be taken without being asked for.
-    pub may_enter: bool,
-}
-
 impl Gatekeeper {
-    /// Judges a request that belongs to `route` of `gate`.
-    pub(super) async fn judge<'g>(&self, route: Route<'g>, facts: &Facts<'_>, visiting: &Visiting<'_>) -> Verdict<'g> {
-        let client = visiting.client;
-        let Route::Guarded(guarded) = route else {
-            return match gate::decide(route, client, None, Place::None, &self.known(None)) {
-                Outcome::Pass(passage) => {
-                    Verdict::Pass { passage, room: None, added: Added::new(), handed: None, by_hand: false }
+    /// Judges a request of `client` that belongs to `route` of `gate`.
+    pub(super) async fn judge<'g>(
+        &self,
+        route: Route<'g>,
+        client: Client,
+        facts: &Facts<'_>,
+        parts: &Parts,
+    ) -> Verdict<'g> {
+        let guarded = route.guarding();
+        let room = guarded.and_then(|guarded| self.app.rooms.get(guarded.event.as_str()));
+        if guarded.is_some() && room.is_none() {
+            return Verdict::Show(Show::plain(Scene::Held, guarded));
+        }
+        let visitor = guarded.map_or_else(Visitor::default, |guarded| self.recognise(facts, guarded));
+        let mut visit = Visit::begin(route, client, visitor, self.known(room.as_deref()));
+        while let Some(step) = visit.next() {
+            match step {
+                Step::Renew(session) => {
+                    let news = match &room {
+                        Some(room) => self.renewals.renew(room.clone(), session).await,
+                        None => News::None,
+                    };
+                    visit.renewed(news);
                 }
-                Outcome::Show(scene) => Verdict::Show(Show::plain(scene, None)),
-                // Core joins and enters guarded rooms only.
-                Outcome::Join | Outcome::Enter => Verdict::Show(Show::plain(Scene::Held, None)),
-            };
-        };
-        let Some(room) = self.app.rooms.get(guarded.event.as_str()) else {
-            return Verdict::Show(Show::plain(Scene::Held, Some(guarded)));
-        };
-        let mut visitor = Visitor::verify(&Shown::find(facts, &guarded.event), &self.app.keys, &guarded.event);
-        // A session that its holder does not know the token of yet: opened by a pass, or extended meanwhile.
-        let mut unknown = self.take_pass(&mut visitor, guarded);
-        if let Some(session) = visitor.session.take() {
-            match self.renewals.look(session) {
-                Session::Same(session) => visitor.session = Some(session),
-                Session::Longer(session) => (visitor.session, unknown) = (Some(session), true),
-                Session::Ended => {}
+                Step::LookUp(_, token) => {
+                    let place = place_of(&queue::hear(&self.app, token).await);
+                    visit.found(place);
+                }
+                Step::Join(room) => {
+                    let joined = self.join(room, parts).await;
+                    visit.joined(joined.map_err(|error| error.code()));
+                }
+                Step::Enter(token) => {
+                    let entered = queue::admit(&self.app, &self.caller(parts).await, Some(token), None).await;
+                    visit.entered(entered.map(|admission| admission.session).map_err(|error| error.code()));
+                }
             }
         }
-        let known = self.known(Some(&room));
-        let by_hand = visitor.is_told_session(false, client);
-        let first = gate::decide(route, client, visitor.session.as_ref(), Place::None, &known);
-        if let Outcome::Pass(passage) = first {
-            let handed = passage.session.as_ref().filter(|_| unknown);
-            return self.pass(room, passage.clone(), handed.cloned(), visitor.session_by_hand);
+        match visit.end(|session| self.app.keys.sign_session(session)) {
+            End::Pass(passed) => {
+                let used = passed.passage.session.as_ref().filter(|_| passed.passage.renew);
+                if let (Some(room), Some(session)) = (&room, used) {
+                    self.renewals.extend(room.clone(), session);
+                }
+                Verdict::Pass(passed, room)
+            }
+            End::Show { scene, token, by_hand, given } => {
+                let show = Show { by_hand, added: given, ..Show::plain(scene, guarded) };
+                Verdict::Show(self.line(show, scene, token).await)
+            }
         }
-        let mut token = visitor.place.as_ref().map(|(_, token)| (*token).to_owned());
-        let mut added = Added::new();
-        let mut fresh = false;
-        let place = match &token {
-            Some(token) => place_of(&queue::hear(&self.app, token).await),
-            None => Place::None,
-        };
-        let mut next = gate::decide(route, client, visitor.session.as_ref(), place, &known);
-        let settings = &*guarded.settings;
-        // A place, a turn: no visit takes more steps than these two.
-        for _ in 0..2 {
-            next = match next {
-                Outcome::Join => {
-                    let joined = self.join(guarded, visiting.parts).await;
-                    let ready = joined.as_ref().map(|given| given.ready && visiting.may_enter).map_err(ApiError::code);
-                    if let Ok(given) = joined {
-                        added = carry::place_given(&guarded.event, &given.token, settings);
-                        (token, fresh) = (Some(given.token), true);
-                    }
-                    gate::after_join(settings, ready, &known)
-                }
-                Outcome::Enter if visiting.may_enter => {
-                    let caller = self.caller(visiting.parts).await;
-                    let entered = queue::admit(&self.app, &caller, token.as_deref(), None).await;
-                    let entered = entered.map(|admission| admission.session).map_err(|error| error.code());
-                    match gate::after_enter(settings, entered, &known) {
-                        Outcome::Pass(passage) => {
-                            let handed = passage.session.clone();
-                            return self.pass(room, passage, handed, visitor.is_told_session(fresh, client));
-                        }
-                        other => other,
-                    }
-                }
-                Outcome::Enter => Outcome::Show(Scene::Line),
-                Outcome::Pass(passage) => return self.pass(room, passage, None, by_hand),
-                Outcome::Show(scene) => {
-                    let by_hand = token.clone().filter(|_| fresh || visitor.place_by_hand);
-                    return Verdict::Show(self.line(scene, guarded, token, by_hand, added).await);
-                }
-            };
+    }
+
+    /// Who the request proves to come from, and what is known of a session beside its token.
+    fn recognise<'f>(&self, facts: &Facts<'f>, room: &GuardedRoom) -> Visitor<'f> {
+        let now = self.app.rooms.host().clock.now();
+        let mut visitor = Visitor::verify(&Shown::find(facts, &room.event), &self.app.keys, &room.event);
+        for pass in std::mem::take(&mut visitor.passes) {
+            if let Ok(claims) = self.app.passes.verify(pass, now) {
+                visitor.take_pass(&claims, &room.event, now);
+            }
         }
-        let by_hand = token.clone().filter(|_| fresh || visitor.place_by_hand);
-        let scene = if let Outcome::Show(scene) = next { scene } else { Scene::Held };
-        Verdict::Show(self.line(scene, guarded, token, by_hand, added).await)
+        if let Some(session) = &visitor.session {
+            visitor.learn(self.renewals.news(session, now));
+        }
+        visitor
     }
 
     /// What is shown, with the place as it stands where it is about one.
-    async fn line<'g>(
-        &self,
-        scene: Scene,
-        room: &'g GuardedRoom,
-        token: Option<String>,
-        by_hand: Option<String>,
-        added: Added,
-    ) -> Show<'g> {
-        let show = Show { added, by_hand, ..Show::plain(scene, Some(room)) };
+    async fn line<'g>(&self, show: Show<'g>, scene: Scene, token: Option<String>) -> Show<'g> {
         match (scene, token) {
             (Scene::Line, Some(token)) => match queue::hear(&self.app, &token).await {
                 Ok(heard) => Show { heard: Some(heard), ..show },
@@ -178,36 +128,6 @@ impl Gatekeeper {
             },
             (Scene::Ended(_), Some(token)) => Show { heard: queue::hear(&self.app, &token).await.ok(), ..show },
             _ => show,
-        }
-    }
-
-    /// Believes a pass: what it opens is a session. Whether there is one that its holder has no token of.
-    fn take_pass(&self, visitor: &mut Visitor<'_>, room: &GuardedRoom) -> bool {
-        let now = self.app.rooms.host().clock.now();
-        let mut taken = false;
-        for pass in std::mem::take(&mut visitor.passes) {
-            let Ok(claims) = self.app.passes.verify(pass, now) else { continue };
-            let before = visitor.session.clone();
-            let Some(session) = claims.session(now) else { continue };
-            visitor.take_session(session, &room.event, true);
-            taken |= visitor.session != before;
-        }
-        taken
-    }
-
-    fn pass<'g>(&self, room: Arc<Room>, passage: Passage, handed: Option<SessionClaims>, by_hand: bool) -> Verdict<'g> {
-        let now = room.host().clock.now();
-        if let Some(session) = passage.session.as_ref().filter(|_| passage.renew) {
-            self.renewals.extend(room.clone(), session);
-        }
-        let handed = handed.map(|session| (self.app.keys.sign_session(&session), session));
-        let added = handed.as_ref().map(|(token, session)| carry::session_given(session, token, by_hand, now));
-        Verdict::Pass {
-            passage,
-            room: Some(room),
-            added: added.unwrap_or_default(),
-            handed: handed.map(|(token, _)| token),
-            by_hand,
         }
     }
 

@@ -5,7 +5,7 @@ use super::Gatekeeper;
 use super::show::{see_other, show};
 use super::site::add;
 use super::told::Told;
-use super::visit::{Show, Verdict, Visiting};
+use super::visit::{Show, Verdict};
 use anteroom_core::gate::check::WAIT_PATH;
 use anteroom_core::gate::{Scene, TOKEN_PARAMETER, escaped, way_back, way_back_of, with_ours, with_parameter};
 use axum::extract::{Request, State};
@@ -32,19 +32,18 @@ pub(super) async fn wait(State(gate): State<Arc<Gatekeeper>>, request: Request) 
     let carried = ours(TOKEN_PARAMETER);
     let visited = with_ours(&to, ours);
     let facts = own.visiting(&visited);
-    let visiting = Visiting { parts: &parts, client, may_enter: true };
-    match gate.judge(rules.route(&facts), &facts, &visiting).await {
+    match gate.judge(rules.route(&facts), client, &facts, &parts).await {
         Verdict::Show(shown) => {
             // A proxy that says the address in a header shows the page in place.
             let at = own.parameter("to").map(|_| with_parameter(WAIT_PATH, "to", &escaped(&to)));
             show(&gate, &facts, client.reads, Show { at, ..shown })
         }
-        Verdict::Pass { added, handed, by_hand, .. } => {
+        Verdict::Pass(passed, _) => {
             // Without a new session the one that is there is carried on.
-            let token = handed.as_deref().or(carried).filter(|_| by_hand);
+            let token = passed.handed.as_deref().or(carried).filter(|_| passed.by_hand);
             let to = token.map_or_else(|| to.clone(), |token| with_parameter(&to, TOKEN_PARAMETER, token));
             let mut response = see_other(&to);
-            add(&mut response, added);
+            add(&mut response, passed.given);
             response
         }
     }

@@ -1,5 +1,6 @@
-//! What the script that starts the edge says when it cannot.
+//! What the edge says when it cannot start, or cannot work with its settings.
 
+use anteroom_testkit::workerd::Workerd;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -25,4 +26,13 @@ fn everything_that_is_missing_is_named_and_no_secret_is_shown() {
     assert!(!said.contains("ANTEROOM_SECRET is missing") && !said.contains("hunter2"), "{said}");
     let said = String::from_utf8(run(&[("ANTEROOM_SECRET_FILE", "/nowhere/secret")]).stderr).unwrap();
     assert!(said.contains("ANTEROOM_SECRET_FILE: /nowhere/secret"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_setting_that_makes_no_sense_is_named_and_nobody_gets_past_it() {
+    let wrong = [("UPSTREAM", "http://127.0.0.1:9"), ("ANTEROOM_UPSTREAM_FIRST_BYTE_SEC", "a minute")];
+    let edge = tokio::task::block_in_place(|| Workerd::start(&wrong));
+    assert_eq!(reqwest::get(edge.url()).await.unwrap().status(), 500);
+    let log = edge.log();
+    assert!(log.contains("ANTEROOM_UPSTREAM_FIRST_BYTE_SEC: \"a minute\" is not a whole number"), "{log}");
 }

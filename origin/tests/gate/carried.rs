@@ -13,6 +13,7 @@ on_both_hosts!(
     no_other_protocol_is_a_way_past_the_gate,
     a_connection_that_closes_as_it_is_used_again_costs_no_visitor_an_answer,
     a_site_that_fails_is_named_and_not_the_visitor,
+    a_site_that_does_not_answer_in_time_is_given_up,
 );
 
 async fn the_site_gets_the_request_as_it_came(host: Host) {
@@ -243,13 +244,13 @@ async fn a_site_that_fails_is_named_and_not_the_visitor(host: Host) {
     assert!(reply.bytes().await.is_err(), "a visitor is not told that half a body is the whole");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_site_that_does_not_answer_in_time_is_given_up() {
-    let house = House::native(Store::Embedded, &[("ANTEROOM_UPSTREAM_FIRST_BYTE_SEC", "1")]).await;
-    house.put("sale", json!({"mode": "passthrough"})).await;
+async fn a_site_that_does_not_answer_in_time_is_given_up(host: Host) {
+    let limit = [("ANTEROOM_UPSTREAM_FIRST_BYTE_SEC", "1")];
+    let house = House::set_up(host, Store::Embedded, &limit, &[("sale", json!({"mode": "passthrough"}))]).await;
     let got = house.visitor().data("/hang").await;
     assert_eq!(got.status, 504);
     got.refused("GATEWAY_TIMEOUT");
+    assert_eq!(house.shop.requests(), 1, "it is not asked twice");
     crate::support::eventually("the site is left alone", async || {
         (house.shop.seen.given_up.load(std::sync::atomic::Ordering::SeqCst) == 1).then_some(())
     })

@@ -51,7 +51,7 @@ impl House {
         Self::set_up(Host::Native, store, more, &[]).await
     }
 
-    /// A gate in front of an origin with these settings beside the usual ones.
+    /// A gate in front of an origin, with these settings of either beside the usual ones.
     pub async fn set_up(host: Host, store: Store, more: &[(&str, &str)], rooms: &[(&str, Value)]) -> Self {
         let shop = Shop::open().await;
         Self::before(host, store, more, rooms, shop, None).await
@@ -67,8 +67,13 @@ impl House {
         upstream: Option<&str>,
     ) -> Self {
         let url = upstream.map_or_else(|| shop.url(), str::to_owned);
-        let own = (host == Host::Native).then_some(("ANTEROOM_UPSTREAM", url.as_str()));
-        let settings: Vec<(&str, &str)> = own.iter().chain(more).copied().collect();
+        // What is about the site is the gate's, wherever that stands.
+        let (mut of_site, settings): (Vec<_>, Vec<_>) =
+            more.iter().copied().partition(|(name, _)| name.starts_with("ANTEROOM_UPSTREAM"));
+        let settings = match host {
+            Host::Native => [&[("ANTEROOM_UPSTREAM", url.as_str())], &of_site[..], &settings].concat(),
+            Host::Edge => settings,
+        };
         let site = store.start(&settings).await;
         let api = Client::new(site.base());
         // The edge asks for the rooms as it starts, and from then on every few seconds.
@@ -79,13 +84,13 @@ impl House {
             Host::Native => None,
             Host::Edge => {
                 let wire = Wire::to(site.base()).await;
-                let bindings = [
+                of_site.extend([
                     ("ORIGIN", wire.url()),
                     ("UPSTREAM", url.as_str()),
                     ("ANTEROOM_SECRET", SECRET),
                     ("ANTEROOM_EDGE_TOKEN", EDGE),
-                ];
-                Some((tokio::task::block_in_place(|| Workerd::start(&bindings)), wire))
+                ]);
+                Some((tokio::task::block_in_place(|| Workerd::start(&of_site)), wire))
             }
         };
         // What starts the edge asks it something, to see whether it answers.

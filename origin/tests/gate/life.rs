@@ -14,6 +14,7 @@ on_both_hosts!(
     bypasses_go_through_and_the_most_specific_room_guards,
     programs_wait_with_what_they_are_told,
     a_reset_puts_everybody_out_and_a_turn_of_another_room_lets_nobody_in,
+    somebody_known_has_one_place_with_and_without_cookies,
 );
 
 async fn a_visitor_waits_is_called_goes_in_and_is_done(host: Host) {
@@ -208,11 +209,10 @@ async fn the_rate_limit_counts_joins_and_not_the_pictures_of_a_page() {
     assert!(limited >= 12, "{limited} of 20 newcomers were refused");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn somebody_known_has_one_place_with_and_without_cookies() {
+async fn somebody_known_has_one_place_with_and_without_cookies(host: Host) {
     let issuer = crate::support::issuer::Issuer::start().await;
-    let house = House::native(crate::support::Store::Embedded, &issuer.variables()).await;
-    house.put("sale", held()).await;
+    let rooms = [("sale", held())];
+    let house = House::set_up(host, crate::support::Store::Embedded, &issuer.variables(), &rooms).await;
     let bearer = |user: &str| format!("Bearer {}", issuer.token(user));
     let (ann, bob) = (bearer("ann"), bearer("bob"));
     let mut program = house.visitor().without_cookies();
@@ -222,6 +222,8 @@ async fn somebody_known_has_one_place_with_and_without_cookies() {
     };
     assert_eq!((place(&ann).await, place(&ann).await), (json!(1), json!(1)));
     assert_eq!((place(&bob).await, place(&ann).await), (json!(2), json!(1)));
+    let stranger = format!("{}x", bearer("ann"));
+    assert_eq!((place(&stranger).await, place("Basic YTpi").await), (json!(3), json!(4)), "the site's own business");
     // A person in a browser shows no such token, and goes in all the same.
     let mut visitor = house.visitor();
     visitor.page("/").await.is_page("line");
@@ -230,4 +232,14 @@ async fn somebody_known_has_one_place_with_and_without_cookies() {
     house.api.ready(&waiting).await;
     assert_eq!(visitor.post("enter", "/", None).await.status, 303);
     visitor.page("/").await.of_the_shop();
+    // In their turn they go in by what they have shown all the time, and the site is told who they are.
+    for (who, bearer) in [("ann", &ann), ("bob", &bob)] {
+        let headers = [("accept", "application/json"), ("authorization", bearer.as_str())];
+        let got = eventually("a turn", async || {
+            let got = program.ask("GET", "/x", &headers, None).await;
+            got.header("x-shop").is_some().then_some(got)
+        })
+        .await;
+        assert_eq!(got.of_the_shop()["headers"]["anteroom-identity"], json!([who]));
+    }
 }

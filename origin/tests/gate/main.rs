@@ -20,6 +20,7 @@ mod hostile;
 mod life;
 mod outage;
 mod random;
+mod sessions;
 mod sockets;
 mod streams;
 mod wait;

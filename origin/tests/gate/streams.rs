@@ -37,7 +37,7 @@ async fn the_first_bytes_of_an_answer_arrive_before_the_last_are_made(host: Host
 }
 
 async fn the_first_bytes_of_a_request_arrive_before_the_last_are_sent(host: Host) {
-    // The worker's limit cannot be set.
+    // The worker's limit begins with the request: it does not see how far a body is.
     let more = if host == Host::Native { &[("ANTEROOM_UPSTREAM_FIRST_BYTE_SEC", "1")][..] } else { &[] };
     let house = House::set_up(host, Store::Embedded, more, &[]).await;
     let mut stream = house.connect().await;
