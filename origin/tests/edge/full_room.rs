@@ -1,11 +1,10 @@
 //! A room with nobody's place to spare, whose origin is away for longer than its sessions and turns last: nobody loses what they had,
 //! and nobody comes in on their account.
 
+use crate::edge_of;
 use crate::house::{Got, Visitor};
 use crate::shop::Shop;
 use crate::support::process::Process;
-use crate::support::{EDGE, SECRET};
-use anteroom_testkit::workerd::Workerd;
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -23,14 +22,8 @@ async fn nobody_inside_or_called_pays_for_an_outage_with_their_place() {
         "capacity": 3, "burst": 100, "min_wait": [], "session_sec": LASTS, "claim_sec": LASTS, "gate": {"paths": ["/sale/*"]},
     });
     origin.put("sale", settings).await;
-    let (shop, url) = (Shop::open().await, format!("http://{address}"));
-    let bindings = [
-        ("ORIGIN", url.as_str()),
-        ("UPSTREAM", &shop.url()),
-        ("ANTEROOM_SECRET", SECRET),
-        ("ANTEROOM_EDGE_TOKEN", EDGE),
-    ];
-    let edge = tokio::task::block_in_place(|| Workerd::start(&bindings));
+    let shop = Shop::open().await;
+    let edge = edge_of(&format!("http://{address}"), &shop.url());
     let guest = || Guest(Visitor::of(&edge.url()));
     // Two are inside, one is called, one waits.
     let (mut busy, mut idle, mut waiting) = (guest(), guest(), guest());

@@ -43,11 +43,18 @@ impl Fronted {
     /// An embedded origin, and the edge with the same secrets.
     pub async fn start() -> Self {
         let origin = Store::Embedded.start(&[]).await;
-        let workerd = Workerd::start(&[
-            ("ORIGIN", origin.base()),
-            ("ANTEROOM_SECRET", SECRET),
-            ("ANTEROOM_EDGE_TOKEN", support::EDGE),
-        ]);
+        let workerd = Workerd::start(&bindings(origin.base()));
         Self { edge: Client::new(&workerd.url()), origin, workerd }
     }
+}
+
+/// What the edge needs to know of an origin.
+fn bindings(origin: &str) -> [(&str, &str); 3] {
+    [("ORIGIN", origin), ("ANTEROOM_SECRET", SECRET), ("ANTEROOM_EDGE_TOKEN", support::EDGE)]
+}
+
+/// The edge of an origin, at the gate of a site.
+pub fn edge_of(origin: &str, site: &str) -> Workerd {
+    let bindings = [&bindings(origin)[..], &[("UPSTREAM", site)]].concat();
+    tokio::task::block_in_place(|| Workerd::start(&bindings))
 }

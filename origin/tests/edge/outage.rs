@@ -1,11 +1,11 @@
 //! The origin is away for two minutes, really: nobody who waits sees an error, nobody who is inside is put out, and it all goes on
 //! afterwards.
 
+use crate::edge_of;
 use crate::house::{Got, Visitor};
 use crate::shop::Shop;
 use crate::support::process::Process;
-use crate::support::{Client, EDGE, SECRET, eventually};
-use anteroom_testkit::workerd::Workerd;
+use crate::support::{Client, eventually};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -49,14 +49,8 @@ async fn outage(away: Away) {
     origin.put("open", open).await;
     // In a line of its own, so that who waits there waits throughout.
     origin.put("sale", json!({"mode": "hold", "min_wait": [], "gate": {"paths": ["/sale/*"]}})).await;
-    let (shop, url) = (Shop::open().await, format!("http://{address}"));
-    let bindings = [
-        ("ORIGIN", url.as_str()),
-        ("UPSTREAM", &shop.url()),
-        ("ANTEROOM_SECRET", SECRET),
-        ("ANTEROOM_EDGE_TOKEN", EDGE),
-    ];
-    let edge = tokio::task::block_in_place(|| Workerd::start(&bindings));
+    let shop = Shop::open().await;
+    let edge = edge_of(&format!("http://{address}"), &shop.url());
     let guest = |path| Guest { path, visitor: Visitor::of(&edge.url()) };
     let (mut inside, mut waiting, mut at_open) = (guest("/held/1"), guest("/sale/1"), guest("/open/1"));
     inside.look().await.of_the_shop();
