@@ -58,7 +58,7 @@ impl Recent {
         self.count.store(standings.len(), Ordering::Release);
     }
 
-    /// Forgets what a reading has shown, the sessions only if they were asked for or do not matter.
+    /// Forgets what a reading has shown, the sessions only if they were asked for.
     pub fn forget(&self, before: &Before, sessions: bool) {
         let mut standings = self.standings.write();
         before.standings.iter().for_each(|slot| {

@@ -123,7 +123,6 @@ impl Room {
         let before = self.recent.before();
         let issued = self.issued.load(Ordering::Relaxed).max(self.shown.load(Ordering::Relaxed));
         let mut fresh = self.reread.load(Ordering::Relaxed);
-        let sessions = sessions && replica.settings.capacity.is_some();
         let known = if fresh { Known { sessions, ..Known::default() } } else { replica.known(sessions) };
         let reading = match self.host.store.read(&self.event, known, self.host.clock.now()).await? {
             Some(reading) => reading,
@@ -157,7 +156,7 @@ impl Room {
             tracing::error!(event = %self.event, problem, "the stored settings cannot be read; the former ones stay");
         }
         self.publish(replica);
-        self.recent.forget(&before, sessions || replica.settings.capacity.is_none());
+        self.recent.forget(&before, sessions);
         Ok(true)
     }
 

@@ -88,6 +88,32 @@ async fn an_emptied_redis_costs_nobody_the_number_or_the_position() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_emptied_redis_throws_nobody_out() {
+    let (mut redis, origin) = started(json!({"admit_per_minute": 600_000, "burst": 100, "min_wait": []})).await;
+    let tokens = join_many(&origin, "sale", 4).await;
+    let mut passes = Vec::new();
+    for token in &tokens[..3] {
+        origin.ready(token).await;
+        passes.push(origin.enter(token).await.ok(200)["reservation_token"].clone());
+    }
+    let done = passes.pop().unwrap();
+    origin.post("/api/v1/sessions/end", json!({"pass": done})).await.ok(200);
+    let active = async |pass: &Value| {
+        let reply = origin.post("/api/v1/passes/verify", json!({"pass": pass})).await;
+        (reply.status == 200).then(|| reply.body["active"] == true)
+    };
+    redis.kill();
+    redis.restart();
+    is_back(&origin, &tokens[3]).await;
+    for pass in &passes {
+        assert!(eventually("the pass is looked up", async || active(pass).await).await);
+    }
+    assert!(!eventually("the other pass is looked up", async || active(&done).await).await, "who was done still is");
+    let stats = origin.stats("sale").await;
+    assert_eq!((&stats["active"], &stats["entered_total"]), (&json!(2), &json!(3)), "{stats}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_emptied_redis_lets_in_no_more_than_the_capacity() {
     let settings = json!({"capacity": 3, "admit_per_minute": 600_000, "burst": 100, "min_wait": []});
     let (mut redis, origin) = started(settings).await;
