@@ -17,14 +17,6 @@ pub enum Verdict {
     Ask,
 }
 
-/// The token of a status request: that of the query, or else the bearer token.
-pub fn token<'a>(query: Option<&'a str>, authorization: Option<&'a str>) -> Option<&'a str> {
-    query.or_else(|| {
-        let (scheme, token) = authorization?.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-    })
-}
-
 /// The claims of a token that we signed; for any other text, the error of the contract.
 pub fn verify(keys: &TokenKeys, token: &str) -> Result<WaitingClaims, ErrorCode> {
     keys.verify(token).map_err(|_| ErrorCode::TokenNotFound)
@@ -155,20 +147,6 @@ mod tests {
         let others = TokenKeys::new(&["another secret of thirty-two bytes"]).unwrap();
         for bad in [others.sign(&claims(7)), String::new(), token[..token.len() - 1].into(), token.replace('.', "")] {
             assert_eq!(verify(&keys(), &bad), Err(ErrorCode::TokenNotFound), "{bad}");
-        }
-    }
-
-    #[test]
-    fn the_token_of_the_query_comes_before_the_bearer_token() {
-        for (query, authorization, want) in [
-            (Some("q"), Some("Bearer b"), Some("q")),
-            (None, Some("Bearer b"), Some("b")),
-            (None, Some("bearer  b "), Some("b")),
-            (None, Some("Basic b"), None),
-            (None, Some("Bearer"), None),
-            (None, None, None),
-        ] {
-            assert_eq!(token(query, authorization), want, "{query:?} {authorization:?}");
         }
     }
 }

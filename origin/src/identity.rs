@@ -5,6 +5,7 @@
 //! be fetched, the keys of the last time stay good.
 
 use crate::config::UserTokenConfig;
+use anteroom_core::gate;
 use anteroom_core::units::Identity;
 use arc_swap::ArcSwapOption;
 use axum::http::{HeaderMap, header};
@@ -25,9 +26,7 @@ const LEEWAY_SEC: u64 = 5;
 
 /// The token of an `Authorization: Bearer` header; `None` when there is no such header or it is of another scheme.
 pub fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    let token = token.trim();
-    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+    gate::bearer(headers.get(header::AUTHORIZATION)?.to_str().ok()?)
 }
 
 /// Why a user token is not believed.

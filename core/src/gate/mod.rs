@@ -29,5 +29,7 @@ pub use own::{FORM_MAX, Form, Own, escaped, way_back, way_back_of, with_ours, wi
 pub use path::{PATH_MAX, Pattern, Readings};
 pub use request::{Client, Facts, Reads};
 pub use rooms::{Gate, GuardedRoom, Route, problems};
-pub use shown::{News, SESSION_COOKIE, Shown, TOKEN_PARAMETER, Visitor, WAIT_COOKIE, cookie_name, cookies};
+#[cfg(feature = "signatures")]
+pub use shown::waiting_token;
+pub use shown::{News, SESSION_COOKIE, Shown, TOKEN_PARAMETER, Visitor, WAIT_COOKIE, bearer, cookie_name, cookies};
 pub use visit::{End, Given, Passed, Step, Visit};

@@ -19,17 +19,69 @@ const SAME_MAX: usize = 3;
 
 /// The name of a room's cookie. An event's colon, which no cookie's name may have, is written as a tilde, which no event has.
 pub fn cookie_name(prefix: &str, event: &EventId) -> String {
-    let mut name = String::from(prefix);
-    name.extend(event.as_str().chars().map(|c| if c == ':' { '~' } else { c }));
-    name
+    String::from(prefix) + &name_of(event.as_str())
+}
+
+fn name_of(event: &str) -> String {
+    event.replace(':', "~")
 }
 
 /// The values of the cookies of a name, at most a few.
 pub fn cookies<'a>(facts: &Facts<'a>, name: &str) -> Vec<&'a str> {
-    let pairs = facts.cookies.iter().flat_map(|header| header.split(';'));
-    let values = pairs.filter_map(|pair| pair.trim().split_once('=').filter(|(key, _)| *key == name));
+    cookies_in(facts.cookies.iter().copied(), |key| key == name)
+}
+
+fn cookies_in<'a>(jars: impl Iterator<Item = &'a str>, is_wanted: impl Fn(&str) -> bool) -> Vec<&'a str> {
+    let pairs = jars.flat_map(|jar| jar.split(';'));
+    let values = pairs.filter_map(|pair| pair.trim().split_once('=').filter(|(key, _)| is_wanted(key)));
     let unquoted = |value: &'a str| value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value);
     values.map(|(_, value)| unquoted(value)).filter(|value| !value.is_empty()).take(SAME_MAX).collect()
+}
+
+/// The token of an `Authorization` of the scheme `Bearer`.
+pub fn bearer(authorization: &str) -> Option<&str> {
+    let (scheme, token) = authorization.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+/// The waiting token that a request of the queue API shows: the parameter `token` of its query, else a bearer token, else what the cookies
+/// (`Cookie` headers) keep for `event`, or where none is named for any. Of several cookies the one counts that counts at the gate
+/// ([`Visitor::verify`]), so that a page and its polls speak of one place. Whether it is any good is for the caller to see.
+#[cfg(feature = "signatures")]
+pub fn waiting_token<'a>(
+    parameter: Option<&'a str>,
+    authorization: Option<&'a str>,
+    jars: impl IntoIterator<Item = &'a str>,
+    event: Option<&str>,
+    keys: &TokenKeys,
+) -> Option<&'a str> {
+    let carried = parameter.filter(|token| !token.is_empty()).or_else(|| authorization.and_then(bearer));
+    carried.or_else(|| {
+        let event = event.map(name_of);
+        let kept = cookies_in(jars.into_iter(), |key| {
+            let of = key.strip_prefix(WAIT_COOKIE);
+            of.is_some_and(|of| event.as_ref().is_none_or(|event| of == event))
+        });
+        match kept.as_slice() {
+            [] => None,
+            [only] => Some(*only),
+            several => best_place(several, keys, |_| true).map(|(_, token)| token).or(Some(several[0])),
+        }
+    })
+}
+
+/// Of several waiting tokens, of those that we have signed and that are wanted: in the newest generation the place nearest to the front.
+#[cfg(feature = "signatures")]
+fn best_place<'a>(
+    tokens: &[&'a str],
+    keys: &TokenKeys,
+    is_wanted: impl Fn(&WaitingClaims) -> bool,
+) -> Option<(WaitingClaims, &'a str)> {
+    let signed = tokens.iter().filter_map(|token| keys.verify(token).ok().map(|claims| (claims, *token)));
+    signed
+        .filter(|(claims, _)| is_wanted(claims))
+        .min_by_key(|(claims, _)| (core::cmp::Reverse(claims.generation), claims.ticket))
 }
 
 /// What a request shows for a room; nothing is believed yet.
@@ -46,12 +98,8 @@ pub struct Shown<'a> {
 impl<'a> Shown<'a> {
     /// What the request shows for the room of an event. O(length of the headers).
     pub fn find(facts: &Facts<'a>, event: &EventId) -> Self {
-        let bearer = facts.authorization.and_then(|value| {
-            let (scheme, token) = value.split_once(' ')?;
-            // The site has bearer tokens of its own: only what is formed like one of ours is looked at.
-            let formed = |token: &&str| token.split('.').count() == 3;
-            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(formed)
-        });
+        // The site has bearer tokens of its own: only what is formed like one of ours is looked at.
+        let bearer = facts.authorization.and_then(bearer).filter(|token| token.split('.').count() == 3);
         let carried = [facts.token.map(str::trim), bearer, facts.parameter(TOKEN_PARAMETER)];
         Self {
             sessions: cookies(facts, &cookie_name(SESSION_COOKIE, event)),
@@ -112,12 +160,7 @@ impl<'a> Visitor<'a> {
                 visitor.take_session(claims, event, false);
             }
         }
-        let known =
-            |token: &&'a str| keys.verify(token).ok().filter(|claims| claims.event == *event).map(|c| (c, *token));
-        let kept = shown.places.iter().filter_map(known).min_by_key(|(claims, _)| {
-            // Of the newest generation, the place nearest to the front.
-            (core::cmp::Reverse(claims.generation), claims.ticket)
-        });
+        let kept = best_place(&shown.places, keys, |claims| claims.event == *event);
         match (&visitor.place, kept) {
             // The cookie has it too: nothing need be carried any more.
             (Some((carried, _)), Some((kept, _))) if *carried == kept => visitor.place_by_hand = false,
@@ -253,6 +296,32 @@ mod tests {
         let jar = [9, 4, 6].map(|ticket| format!("__Host-anteroom-wait-sale={}", place("sale", ticket))).join(";");
         assert_eq!(seen("/", &[("cookie", jar.clone())]).0, Some(4));
         assert_eq!(seen("/", &[("cookie", jar), ("anteroom-token", place("sale", 5))]), (Some(5), true, None, 0));
+    }
+
+    #[test]
+    fn a_poll_speaks_of_the_place_that_the_page_is_about() {
+        let [seven, four, other] = [place("sale:vip", 7), place("sale:vip", 4), place("other", 1)];
+        let jar = format!(
+            "a=b; __Host-anteroom-wait-other={other}; __Host-anteroom-wait-sale~vip={seven};__Host-anteroom-wait-sale~vip=\"{four}\""
+        );
+        let forged = format!("__Host-anteroom-wait-sale~vip={four}x");
+        let bearer = format!("bearer  {seven} ");
+        for (parameter, authorization, jars, event, want) in [
+            (Some(&*other), Some(&*bearer), vec![&*jar], Some("sale:vip"), Some(&*other)),
+            (Some(""), Some(&bearer), vec![&jar], Some("sale:vip"), Some(&seven)),
+            (None, Some("Basic x"), vec![&jar], Some("sale:vip"), Some(&four)),
+            (None, Some("Bearer"), vec![&jar], Some("other"), Some(&other)),
+            (None, None, vec![&jar], Some("sale"), None),
+            (None, None, vec![&jar], Some("no event\n"), None),
+            (None, None, vec![&jar], None, Some(&other)),
+            (None, None, vec!["x=1", &forged, &jar], Some("sale:vip"), Some(&four)),
+            (None, None, vec!["x=1", &forged], Some("sale:vip"), forged.split_once('=').map(|(_, token)| token)),
+            (None, None, vec![";;=;__Host-anteroom-wait-sale~vip="], Some("sale:vip"), None),
+            (None, None, vec![], None, None),
+        ] {
+            let got = waiting_token(parameter, authorization, jars.iter().copied(), event, &keys());
+            assert_eq!(got, want, "{parameter:?} {authorization:?} {jars:?} {event:?}");
+        }
     }
 
     #[test]

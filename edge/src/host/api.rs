@@ -1,10 +1,12 @@
 //! The contract's addresses: status and board are answered here, everything else by the origin.
 
+use super::upstream::one_jar;
 use super::{Outcome, Visit, held, now, origin, reporter};
 use crate::boards::Held;
 use crate::status::{self, Verdict};
 use anteroom_core::code::ErrorCode;
 use anteroom_core::cors;
+use anteroom_core::gate::waiting_token;
 use anteroom_core::refusal::Refusal;
 use anteroom_core::units::EventId;
 use worker::{Result, web_sys};
@@ -38,17 +40,18 @@ pub(super) async fn answer(visit: &Visit<'_>) -> Result<web_sys::Response> {
 }
 
 async fn show_status(visit: &Visit<'_>) -> Result<Outcome> {
-    let query = visit.address.parameter("token").filter(|token| !token.is_empty());
-    let authorization = match query {
-        Some(_) => None,
-        None => visit.headers.get("authorization")?,
+    let parameter = visit.address.parameter("token").filter(|token| !token.is_empty());
+    // Each header is a question to the runtime.
+    let (authorization, jar) = match parameter {
+        Some(_) => (None, None),
+        None => (visit.headers.get("authorization")?, visit.headers.get("cookie")?.map(|jar| one_jar("cookie", jar))),
     };
-    let claims = match status::token(query.as_deref(), authorization.as_deref()) {
-        Some(token) => status::verify(&visit.settings.keys, token),
-        // A token in a cookie is read by the origin.
-        None if visit.headers.has("cookie")? => return origin::pass_on(visit).await,
-        None => Err(ErrorCode::TokenNotFound),
-    };
+    let (event, keys) = (visit.address.parameter("event_id"), &visit.settings.keys);
+    let claims =
+        match waiting_token(parameter.as_deref(), authorization.as_deref(), jar.as_deref(), event.as_deref(), keys) {
+            Some(token) => status::verify(keys, token),
+            None => Err(ErrorCode::TokenNotFound),
+        };
     let claims = match claims {
         Ok(claims) => claims,
         Err(code) => return Ok(Err(code.into())),

@@ -172,7 +172,7 @@ pub(crate) async fn place(
 }
 
 pub async fn status(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> Result<Response, ApiError> {
-    let shown = waiting_token(&uri, &headers).ok_or_else(not_in_queue)?;
+    let shown = waiting_token(&app.keys, &uri, &headers).ok_or_else(not_in_queue)?;
     Ok(personal(StatusCode::OK, &hear(&app, &shown).await?.reply()?))
 }
 
@@ -352,8 +352,8 @@ pub async fn leave(
     uri: Uri,
     request: axum::extract::Request,
 ) -> Result<Response, ApiError> {
-    let shown = match waiting_token(&uri, &headers) {
-        Some(shown) => shown.into_owned(),
+    let shown = match waiting_token(&app.keys, &uri, &headers) {
+        Some(shown) => shown,
         None => {
             let body = <OptionalJsonBody<TokenBody> as axum::extract::FromRequest<()>>::from_request(request, &());
             body.await?

@@ -45,6 +45,9 @@ async fn who_polls_as_told_is_reported_in_batches() {
     for _ in 0..5 {
         for visitor in &mut people {
             visitor.page("/").await.is_page("line");
+            // As the script of the page asks, which does not see the cookie.
+            let status = visitor.data("/api/v1/queue/status?event_id=sale").await;
+            assert_eq!((status.status, &status.body["status"]), (200, &json!("waiting")), "{status:?}");
         }
     }
     let seconds = since.elapsed().as_secs() as usize;
@@ -55,5 +58,5 @@ async fn who_polls_as_told_is_reported_in_batches() {
         all += more;
     }
     assert!(all <= 3 * seconds + 6, "{all} in {seconds} s");
-    println!("1,000 looks at the waiting page in {seconds} s: {all} requests to the origin");
+    println!("1,000 looks at the waiting page and 1,000 polls of it in {seconds} s: {all} requests to the origin");
 }
