@@ -2,6 +2,7 @@
 
 use super::request::{Client, Reads};
 use super::rooms::Route;
+use crate::admission::{Door, door};
 use crate::code::ErrorCode;
 use crate::settings::{Mode, OnOriginDown, Settings};
 use crate::token::SessionClaims;
@@ -192,7 +193,7 @@ fn is_open(settings: &Settings, known: &Known) -> bool {
 ///
 /// In this order: what nobody guards passes; a good session passes; a room that rejects turns away; without the origin the room does
 /// what it says; a place in line is shown, and its turn taken by programs at once and by persons when they say so; whoever has no
-/// place and would see one joins.
+/// place and would see one joins, while the room takes people.
 pub(super) fn decide(
     route: Route<'_>,
     client: Client,
@@ -222,7 +223,13 @@ pub(super) fn decide(
         Place::Ready | Place::Entered => Outcome::Show(Scene::Line),
         Place::Over(ErrorCode::TokenExpired) => Outcome::Show(Scene::Ended(Ended::Lost)),
         Place::Unknown => Outcome::Show(Scene::Held),
-        Place::None | Place::Over(_) if client.may_join => Outcome::Join,
+        // The origin would say the same, to each of those who cannot wait for the opening.
+        Place::None | Place::Over(_) if client.may_join => match door(settings, known.now) {
+            Door::Open => Outcome::Join,
+            Door::NotYet { .. } => Outcome::Show(Scene::NotOpen),
+            Door::Closed => Outcome::Show(Scene::Closed(ErrorCode::BookingClosed)),
+            Door::Full => Outcome::Show(Scene::Closed(ErrorCode::RoomFull)),
+        },
         Place::None | Place::Over(_) => Outcome::Show(Scene::Outside),
     }
 }
@@ -336,6 +343,24 @@ mod tests {
             (PERSON, Place::Unknown, Show(Scene::Held)),
         ] {
             assert_eq!(visit(json!({}), client, place, THERE), want, "{client:?} {place:?}");
+        }
+    }
+
+    #[test]
+    fn before_the_opening_and_after_the_end_nobody_is_given_a_place_and_places_stay() {
+        let [past, future] = ["2020-01-01T00:00:00Z", "2099-01-01T00:00:00Z"];
+        for (schedule, want) in [
+            (json!({"joins_open": future}), Outcome::Show(Scene::NotOpen)),
+            (json!({"closes": past}), Outcome::Show(Scene::Closed(ErrorCode::BookingClosed))),
+            (json!({"joins_open": past, "closes": future}), Outcome::Join),
+        ] {
+            let visit = |client, place| visit(json!({"schedule": schedule}), client, place, THERE);
+            for place in [Place::None, Place::Over(ErrorCode::TokenNotFound)] {
+                assert_eq!(visit(PERSON, place), want, "{schedule}");
+                assert_eq!(visit(PICTURE, place), Outcome::Show(Scene::Outside), "{schedule}");
+            }
+            assert_eq!(visit(PERSON, Place::Waiting), Outcome::Show(Scene::Line), "{schedule}");
+            assert_eq!(visit(PROGRAM, Place::Ready), Outcome::Enter, "{schedule}");
         }
     }
 

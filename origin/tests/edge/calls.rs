@@ -60,3 +60,20 @@ async fn who_polls_as_told_is_reported_in_batches() {
     assert!(all <= 3 * seconds + 6, "{all} in {seconds} s");
     println!("1,000 looks at the waiting page and 1,000 polls of it in {seconds} s: {all} requests to the origin");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_comes_too_early_or_too_late_costs_the_origin_nothing() {
+    for (schedule, scene) in [
+        (json!({"joins_open": "2099-01-01T00:00:00Z"}), "not_open"),
+        (json!({"closes": "2020-01-01T00:00:00Z"}), "closed"),
+    ] {
+        let house = House::open(Host::Edge, json!({"schedule": schedule})).await;
+        let (_, wire) = house.front.as_ref().unwrap();
+        for _ in 0..200 {
+            house.visitor().page("/").await.is_page(scene);
+        }
+        let asked = wire.asked();
+        assert!(!asked.contains_key("POST /api/v1/queue/join"), "{asked:?}");
+        assert_eq!(house.shop.requests(), 0);
+    }
+}
