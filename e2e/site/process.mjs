@@ -6,11 +6,16 @@ import { until } from "./until.mjs";
 const running = new Set();
 process.on("exit", () => { for (const child of running) child.kill("SIGKILL"); });
 
-/** A free port. Somebody else may take it before it is used: `start` tries others. */
+let given = process.pid * 997;
+/**
+ * A free port that nobody is given by chance while its program is dead: the system hands out those from 32768 by itself, and this process
+ * each of its own once. Somebody else may take it before it is used all the same: `start` tries others.
+ */
 export function freePort() {
-  return new Promise((found, failed) => {
-    const server = createServer().on("error", failed);
-    server.listen(0, "127.0.0.1", () => { const { port } = server.address(); server.close(() => found(port)); });
+  const port = 10_000 + (given++ % 22_000);
+  return new Promise((found) => {
+    const server = createServer().on("error", () => found(freePort()));
+    server.listen(port, "127.0.0.1", () => server.close(() => found(port)));
   });
 }
 

@@ -5,6 +5,7 @@ use std::io;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// A process that ends with this value, at once (SIGKILL).
@@ -46,8 +47,19 @@ impl Drop for Process {
     }
 }
 
-/// A port that nobody listens on. Somebody else may take it before its user does: try again then.
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port can be had");
-    listener.local_addr().expect("a bound socket has an address").port()
+/// Ports below those that the system hands out by itself (`ip_local_port_range`).
+const PORTS: std::ops::Range<u32> = 10_000..32_000;
+
+/// A port that nobody listens on, and that nobody is given by chance while its server is dead: the system hands out others, and this
+/// process each of its own once. Somebody else may take it before its user does all the same: try again then.
+pub fn free_port() -> u16 {
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    let begin = std::process::id().wrapping_mul(997);
+    loop {
+        let next = begin.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed)) % (PORTS.end - PORTS.start);
+        let port = u16::try_from(PORTS.start + next).expect("the range is one of ports");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }

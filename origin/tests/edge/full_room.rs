@@ -5,6 +5,7 @@ use crate::edge_of;
 use crate::house::{Got, Visitor};
 use crate::shop::Shop;
 use crate::support::process::Process;
+use anteroom_testkit::free_port;
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ const OUTAGE: Duration = Duration::from_secs(3 * LASTS);
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_inside_or_called_pays_for_an_outage_with_their_place() {
     let folder = tempfile::tempdir().unwrap();
-    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let address = format!("127.0.0.1:{}", free_port());
     let variables = [("ANTEROOM_STATE_DIR", folder.path().to_str().unwrap()), ("ANTEROOM_LISTEN", address.as_str())];
     let mut origin = Process::start(&variables);
     let settings = json!({

@@ -6,6 +6,7 @@ use crate::house::{Got, Visitor};
 use crate::shop::Shop;
 use crate::support::process::Process;
 use crate::support::{Client, eventually};
+use anteroom_testkit::free_port;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -39,7 +40,7 @@ impl Guest {
 
 async fn outage(away: Away) {
     let folder = tempfile::tempdir().unwrap();
-    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let address = format!("127.0.0.1:{}", free_port());
     let state = folder.path().to_str().unwrap().to_owned();
     let variables = [("ANTEROOM_STATE_DIR", state.as_str()), ("ANTEROOM_LISTEN", address.as_str())];
     let mut origin = Process::start(&variables);
