@@ -31,5 +31,7 @@ pub use request::{Client, Facts, Reads};
 pub use rooms::{Gate, GuardedRoom, Route, problems};
 #[cfg(feature = "signatures")]
 pub use shown::waiting_token;
-pub use shown::{News, SESSION_COOKIE, Shown, TOKEN_PARAMETER, Visitor, WAIT_COOKIE, bearer, cookie_name, cookies};
+pub use shown::{
+    News, SESSION_COOKIE, Shown, TOKEN_PARAMETER, Visitor, WAIT_COOKIE, bearer, bearer_jwt, cookie_name, cookies,
+};
 pub use visit::{End, Given, Passed, Step, Visit};

@@ -45,6 +45,13 @@ pub fn bearer(authorization: &str) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
+/// The JWT of an `Authorization` of the scheme `Bearer`, if what is there has the form of one. At a gate it may be the site's own business,
+/// in any form and bytes.
+pub fn bearer_jwt(authorization: &str) -> Option<&str> {
+    let is_part = |part: &str| part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    bearer(authorization).filter(|token| token.split('.').count() == 3 && token.split('.').all(is_part))
+}
+
 /// The waiting token that a request of the queue API shows: the parameter `token` of its query, else a bearer token, else what the cookies
 /// (`Cookie` headers) keep for `event`, or where none is named for any. Of several cookies the one counts that counts at the gate
 /// ([`Visitor::verify`]), so that a page and its polls speak of one place. Whether it is any good is for the caller to see.
@@ -98,9 +105,8 @@ pub struct Shown<'a> {
 impl<'a> Shown<'a> {
     /// What the request shows for the room of an event. O(length of the headers).
     pub fn find(facts: &Facts<'a>, event: &EventId) -> Self {
-        // The site has bearer tokens of its own: only what is formed like one of ours is looked at.
-        let bearer = facts.authorization.and_then(bearer).filter(|token| token.split('.').count() == 3);
-        let carried = [facts.token.map(str::trim), bearer, facts.parameter(TOKEN_PARAMETER)];
+        let carried =
+            [facts.token.map(str::trim), facts.authorization.and_then(bearer_jwt), facts.parameter(TOKEN_PARAMETER)];
         Self {
             sessions: cookies(facts, &cookie_name(SESSION_COOKIE, event)),
             places: cookies(facts, &cookie_name(WAIT_COOKIE, event)),
@@ -296,6 +302,24 @@ mod tests {
         let jar = [9, 4, 6].map(|ticket| format!("__Host-anteroom-wait-sale={}", place("sale", ticket))).join(";");
         assert_eq!(seen("/", &[("cookie", jar.clone())]).0, Some(4));
         assert_eq!(seen("/", &[("cookie", jar), ("anteroom-token", place("sale", 5))]), (Some(5), true, None, 0));
+    }
+
+    #[test]
+    fn bearer_tokens_that_may_be_ours_have_the_form_of_a_jwt() {
+        for (authorization, want) in [
+            ("Bearer a-_9.b.c", Some("a-_9.b.c")),
+            ("bearer  a.b. ", Some("a.b.")),
+            ("Bearer a.b", None),
+            ("Bearer a.b.c.d", None),
+            ("Bearer a.b.\u{220}", None),
+            ("Bearer a.b.c\u{1b}", None),
+            ("Bearer a.b.c d", None),
+            ("Basic a.b.c", None),
+            ("Bearer", None),
+            ("", None),
+        ] {
+            assert_eq!(bearer_jwt(authorization), want, "{authorization:?}");
+        }
     }
 
     #[test]

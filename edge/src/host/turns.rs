@@ -4,7 +4,7 @@ use super::origin::Ask;
 use super::{Visit, reporter};
 use crate::settings::Settings;
 use anteroom_core::code::ErrorCode;
-use anteroom_core::gate::Given;
+use anteroom_core::gate::{Given, bearer_jwt};
 use anteroom_core::token::SessionClaims;
 use anteroom_core::units::EventId;
 use serde_json::{Value, json};
@@ -76,9 +76,11 @@ async fn tell_end(settings: Rc<Settings>, session: SessionClaims) {
 
 /// What the origin says to a visitor who may prove to it who that is.
 async fn for_visitor(visit: &Visit<'_>, path: &str, body: &Value) -> Result<Value, Refused> {
-    let ask = post(visit, path, body).and_then(|ask| match visit.headers.get("authorization")? {
-        Some(shown) => ask.header("authorization", &shown),
-        None => Ok(ask),
+    let ask = post(visit, path, body).and_then(|ask| {
+        match visit.headers.get("authorization")?.as_deref().and_then(bearer_jwt) {
+            Some(token) => ask.header("authorization", &format!("Bearer {token}")),
+            None => Ok(ask),
+        }
     });
     sent(visit, ask).await
 }

@@ -177,6 +177,11 @@ async fn headers_full_of_nonsense_are_read_or_refused(host: Host) {
         let got = house.visitor().ask("GET", "/x", &[&BROWSER[1..], &[(name, value)]].concat(), None).await;
         assert_eq!(got.is_page("line").status, 200, "{name}: {got:?}");
     }
+    // The site's own business, and no reason to give nobody a place.
+    for value in ["Bearer \u{220}.\u{fffd}.c", "Bearer a.b.c", "\u{220}", &format!("Bearer {long}")] {
+        let headers = [("accept", "application/json"), ("authorization", value)];
+        house.visitor().ask("GET", "/x", &headers, None).await.refused("NOT_READY");
+    }
     // Bytes that are no text beside a good place do not cost it.
     let mut visitor = house.visitor();
     visitor.page("/").await;
