@@ -41,12 +41,16 @@ pub(super) async fn answer(visit: &Visit<'_>) -> Result<web_sys::Response> {
 
 async fn show_status(visit: &Visit<'_>) -> Result<Outcome> {
     let parameter = visit.address.parameter("token").filter(|token| !token.is_empty());
+    let keys = &visit.settings.keys;
     // Each header is a question to the runtime.
-    let (authorization, jar) = match parameter {
-        Some(_) => (None, None),
-        None => (visit.headers.get("authorization")?, visit.headers.get("cookie")?.map(|jar| one_jar("cookie", jar))),
+    let (authorization, jar, event) = match parameter {
+        Some(_) => (None, None, None),
+        None => (
+            visit.headers.get("authorization")?,
+            visit.headers.get("cookie")?.map(|jar| one_jar("cookie", jar)),
+            visit.address.parameter("event_id"),
+        ),
     };
-    let (event, keys) = (visit.address.parameter("event_id"), &visit.settings.keys);
     let claims =
         match waiting_token(parameter.as_deref(), authorization.as_deref(), jar.as_deref(), event.as_deref(), keys) {
             Some(token) => status::verify(keys, token),
