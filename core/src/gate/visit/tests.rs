@@ -1,19 +1,15 @@
 use super::*;
+use crate::gate::decide::tests::{NOW, PERSON, PROGRAM, THERE, session};
 use crate::gate::decide::{Ended, GRACE_MS, OPEN_AFTER_MS};
 use crate::gate::request::{Facts, Reads};
 use crate::gate::rooms::Gate;
 use crate::settings::Settings;
-use crate::units::{EventId, Generation, Millis, Slot, Ticket};
+use crate::units::{EventId, Generation, Millis, Ticket};
 use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-
-const NOW: Millis = Millis(1_800_000_000_000);
-const THERE: Known = Known { now: NOW, generation: Some(Generation(7)), away_ms: 0 };
-const PERSON: Client = Client { reads: Reads::Page, may_join: true, may_enter: true };
-const PROGRAM: Client = Client { reads: Reads::Data, ..PERSON };
 
 /// What a host answers, step by step.
 #[derive(Clone, Debug)]
@@ -33,18 +29,6 @@ struct Story {
 
 fn event() -> EventId {
     EventId::parse("sale").unwrap()
-}
-
-fn session(left_sec: i64) -> SessionClaims {
-    SessionClaims {
-        event: event(),
-        generation: Generation(7),
-        slot: Slot(3),
-        ticket: Ticket(3),
-        identity: None,
-        renewed_at: (NOW.secs() as i64 + left_sec - 600) as u64,
-        ends_at: (NOW.secs() as i64 + left_sec) as u64,
-    }
 }
 
 fn inside(left_sec: i64) -> Visitor<'static> {
