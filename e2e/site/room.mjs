@@ -5,9 +5,10 @@ import { until } from "./until.mjs";
 export class Room {
   /**
    * Nobody but the operator moves this line: there is room for one, the first of the crowd has it, and everybody else comes in when
-   * `capacity` is raised. Pages ask about every 1.5 seconds, a third of the time that a turn lasts; a visitor's turn lasts longer.
+   * `capacity` is raised. Pages ask about every two seconds, less than a third of the time that a turn lasts. A turn lasts long enough
+   * for a machine that is busy, and no longer, because a page that is told to come later must not be late for it.
    */
-  static USUAL = { admit_per_minute: 60_000, burst: 1_000, capacity: 1, min_wait: [], session_sec: 3_600, claim_sec: 5, page: { title: "Night of Lanterns" } };
+  static USUAL = { admit_per_minute: 60_000, burst: 1_000, capacity: 1, min_wait: [], session_sec: 3_600, claim_sec: 8, page: { title: "Night of Lanterns" } };
 
   /** People who wait and are no visitors, in order. */
   waiting = [];
@@ -65,7 +66,7 @@ export class Room {
   async #post(path, body) {
     const answer = await fetch(`${this.house.api}${path}`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
     const text = await answer.text();
-    if (!answer.ok) throw new Error(`${path}: ${answer.status} ${text}`);
+    if (!answer.ok) throw new Error(`${path}: ${answer.status} ${JSON.parse(text).error.code}`);
     return JSON.parse(text);
   }
 

@@ -62,9 +62,8 @@ describe("what is said", { concurrency: 4 }, () => {
     await until("it is announced", () => visitor.seen.some(({ news }) => /^It is your turn\./.test(news)));
   });
 
-  test("news are sparing: in thirty polls and more than a minute a position is announced once", async (t) => {
-    // A third of two seconds.
-    const room = await house.room({ claim_sec: 2 });
+  test("news are sparing: in twenty polls and more than a minute a position is announced once", async (t) => {
+    const room = await house.room();
     await room.crowd(12);
     const visitor = await Visitor.come(t, room);
     // The page's time passes only here: a slow machine must not make a minute of it.
@@ -95,7 +94,7 @@ describe("what is said", { concurrency: 4 }, () => {
       await room.admit(1);
       await pollUntil(left);
     }
-    while (polls < 30) await poll();
+    while (polls < 20) await poll();
     const news = () => visitor.seen.slice(from).flatMap(({ news }) => news ?? []);
     await clock.runFor(100);
     assert((await time()) - start < 60_000, "that was less than a minute");

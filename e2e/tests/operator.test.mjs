@@ -36,7 +36,7 @@ describe("the operator's hand", { concurrency: 4 }, () => {
   });
 
   test("before the opening a visitor has a place and a countdown, and is called when it opens", async (t) => {
-    const room = await house.room({ capacity: null, schedule: { opens: soon() } });
+    const room = await house.room({ capacity: null, claim_sec: 60, schedule: { opens: soon() } });
     const visitor = await Visitor.come(t, room);
     await visitor.go("/tickets?day=2");
     await visitor.until("before");
@@ -49,7 +49,7 @@ describe("the operator's hand", { concurrency: 4 }, () => {
   });
 
   test("who comes before anybody can join sees when that is, and is in line then", async (t) => {
-    const room = await house.room({ schedule: { joins_open: soon() } });
+    const room = await house.room({ claim_sec: 60, schedule: { joins_open: soon() } });
     const visitor = await Visitor.come(t, room);
     await visitor.go("/tickets?day=2");
     await visitor.until("not_open");
