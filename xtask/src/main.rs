@@ -29,6 +29,9 @@ struct Arguments {
 enum Chore {
     /// Install what the tests need, then check and test everything.
     Test(suite::Options),
+    /// One step of the tests, in this process.
+    #[command(hide = true)]
+    Step { name: String },
     /// Show the demonstration; with `--edge` behind the worker on workerd.
     Demo(demo::Options),
     /// Run a crowd against a server started for it (embedded, or `--redis`; with `--edge` through the worker on workerd), or against
@@ -51,6 +54,7 @@ enum Chore {
 fn main() -> ExitCode {
     let result = match Arguments::parse().chore {
         Chore::Test(options) => suite::run(&options),
+        Chore::Step { name } => suite::step(&name),
         Chore::Demo(options) => demo::run(&options),
         Chore::Crowd { options } => crowd(&options),
         Chore::Bench { options } => bench(&options),

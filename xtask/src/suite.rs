@@ -1,11 +1,19 @@
 //! `cargo xtask test`: every step, its time, and the count at the end.
 
-use std::time::Instant;
+use std::{
+    collections::VecDeque,
+    env,
+    io::{self, BufRead as _, BufReader, IsTerminal as _},
+    time::Instant,
+};
 
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::steps::{STEPS, Step};
+use crate::{
+    command::at_root,
+    steps::{STEPS, Step},
+};
 
 /// Which steps.
 #[derive(Debug, Args)]
@@ -18,6 +26,9 @@ pub struct Options {
     list: bool,
 }
 
+/// So many of the last lines of a step that failed are told again at the end: in a long log nobody finds them, and some keep only its end.
+const TOLD_AGAIN: usize = 60;
+
 /// Runs the steps, all of them even when one fails. `Ok(false)` means that one did.
 pub fn run(options: &Options) -> Result<bool> {
     if options.list {
@@ -28,25 +39,52 @@ pub fn run(options: &Options) -> Result<bool> {
     }
     let steps = chosen(&options.only)?;
     let mut lines = Vec::new();
-    let mut failed = 0;
+    let mut ends = Vec::new();
     for (index, step) in steps.iter().enumerate() {
         println!("\n== {}/{} {}: {}", index + 1, steps.len(), step.name, step.about);
         let begun = Instant::now();
-        let result = (step.run)();
+        let end = apart(step)?;
+        let verdict = if end.is_none() { "passed" } else { "FAILED" };
         let took = begun.elapsed().as_secs_f64();
-        let verdict = match result {
-            Ok(()) => "passed".to_owned(),
-            Err(error) => {
-                failed += 1;
-                format!("FAILED: {error:#}")
-            }
-        };
         println!("-- {}: {verdict} ({took:.1} s)", step.name);
         lines.push(format!("{:<16} {took:>7.1} s  {verdict}", step.name));
+        ends.extend(end.map(|end| (step.name, end)));
+    }
+    for (name, end) in &ends {
+        println!("\n== {name} FAILED, its last {} lines:", end.len());
+        end.iter().for_each(|line| println!("{line}"));
     }
     println!("\n== summary\n{}", lines.join("\n"));
-    println!("{} passed, {failed} failed", steps.len() - failed);
-    Ok(failed == 0)
+    println!("{} passed, {} failed", steps.len() - ends.len(), ends.len());
+    Ok(ends.is_empty())
+}
+
+/// Runs one step alone, in this process.
+pub fn step(name: &str) -> Result<bool> {
+    (chosen(&[name.to_owned()])?[0].run)().map(|()| true)
+}
+
+/// Runs a step in a process of its own and shows what it prints; the end of that, if it fails.
+fn apart(step: &Step) -> Result<Option<VecDeque<String>>> {
+    let (printed, print) = io::pipe()?;
+    let mut command = at_root(env::current_exe()?)?;
+    command.args(["step", step.name]).stdout(print.try_clone()?).stderr(print);
+    if io::stdout().is_terminal() {
+        command.env("CARGO_TERM_COLOR", "always").env("FORCE_COLOR", "1");
+    }
+    let mut child = command.spawn()?;
+    // It holds the other end of the pipe, and what it prints ends when nobody does.
+    drop(command);
+    let mut end = VecDeque::new();
+    for line in BufReader::new(printed).split(b'\n') {
+        let line = String::from_utf8_lossy(&line?).into_owned();
+        println!("{line}");
+        if end.len() == TOLD_AGAIN {
+            end.pop_front();
+        }
+        end.push_back(line);
+    }
+    Ok((!child.wait()?.success()).then_some(end))
 }
 
 fn chosen(only: &[String]) -> Result<Vec<&'static Step>> {
