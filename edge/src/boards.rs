@@ -9,9 +9,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 
-/// Up to this age in milliseconds a board is served while the next one is fetched; beyond it the next one is waited
-/// for. A board whose room time has stood still for as long is stale.
-pub const USABLE_MS: u64 = 5_000;
+/// Up to this age in milliseconds a board is served while the next one is fetched; beyond it the next one is waited for.
+///
+/// People's polls reach one isolate after another. Who asks again when told to, at the front after 1.75 s or more
+/// ([`NEAR_MS`](anteroom_core::poll::NEAR_MS)), must not meet a board of before the last one: its number would go up. So this and the
+/// origin's usual tick (250 ms) are no more than that together.
+pub const USABLE_MS: u64 = 1_500;
+/// A board whose room time has stood still for so long is stale, milliseconds.
+pub const STILL_MS: u64 = 5_000;
 const AGES: Ages = Ages { fresh_ms: 1_000, usable_ms: USABLE_MS };
 /// Most events held. Anybody can ask for boards of events that do not exist.
 pub const EVENTS_MAX: usize = 1_024;
@@ -166,7 +171,7 @@ impl Boards {
             (Fetched::NoEvent, _) => room.known = Known::NoEvent,
             (Fetched::Board(new), Known::Board { board, moved_at })
                 if new.public.as_of == board.public.as_of && new.public.generation == board.public.generation
-                    || new.is_older_than(board) && now.since(*moved_at) <= USABLE_MS => {}
+                    || new.is_older_than(board) && now.since(*moved_at) <= STILL_MS => {}
             (Fetched::Board(new), _) => room.known = Known::Board { board: Rc::new(*new), moved_at: now },
         }
     }
@@ -188,7 +193,7 @@ impl Boards {
             Known::NoEvent => Held::NoEvent,
             Known::Board { board, moved_at } => Held::Board {
                 board: board.clone(),
-                stale: now.since(*moved_at) > USABLE_MS,
+                stale: now.since(*moved_at) > STILL_MS,
                 age_ms: room.lease.age_ms(now).unwrap_or(0),
             },
         }
@@ -202,7 +207,7 @@ impl Boards {
             Known::Board { moved_at, .. } => {
                 // A board that nobody has asked about for a while stands still because of that.
                 let seen_ms = now.since(*moved_at).saturating_sub(room.lease.age_ms(now).unwrap_or(u64::MAX));
-                (seen_ms > USABLE_MS).then(|| now.since(*moved_at))
+                (seen_ms > STILL_MS).then(|| now.since(*moved_at))
             }
             _ => None,
         };
@@ -235,6 +240,7 @@ pub(crate) mod tests {
     use super::*;
     use anteroom_core::eta::{Observed, Pace, Supply};
     use anteroom_core::line::{Call, Join, JoinLimits, Line};
+    use anteroom_core::poll;
     use anteroom_core::rank::Rank;
     use anteroom_core::sketch::Sketch;
     use anteroom_core::units::Generation;
@@ -324,6 +330,32 @@ pub(crate) mod tests {
             }
         }
         assert_eq!(fetches, (0..10).map(|second| second * 1_000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn whoever_asks_when_told_to_meets_no_older_board_in_another_isolate() {
+        const TICK_MS: u64 = 250;
+        let pause = poll::NEAR_MS - poll::NEAR_MS / 8;
+        for isolates in 1..5 {
+            let mut held_by: Vec<_> = (0..isolates).map(|_| Boards::new()).collect();
+            let mut last = Millis(0);
+            for poll in 0..40 {
+                let (at, now) = (poll % isolates, NOW.plus(poll as u64 * pause));
+                let boards = &mut held_by[at];
+                let plan = boards.plan(&sale(), now);
+                // The worst that the origin has.
+                let newest = || board_as_of(now.minus(TICK_MS));
+                if plan == Plan::Fetch {
+                    boards.settle(&sale(), newest(), now);
+                }
+                let (as_of, stale, _) = held(boards, now);
+                assert!(as_of >= last && !stale, "{isolates} isolates, poll {poll}");
+                last = as_of;
+                if plan == Plan::ServeAndFetch {
+                    boards.settle(&sale(), newest(), now);
+                }
+            }
+        }
     }
 
     #[test]
