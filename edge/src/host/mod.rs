@@ -5,6 +5,7 @@
 
 mod answer;
 mod api;
+mod at_once;
 mod cache;
 mod form;
 mod gate;
@@ -28,7 +29,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
-use worker::{Context, Delay, Env, Result, console_error, event, js_sys, web_sys};
+use worker::wasm_bindgen::prelude::{JsValue, wasm_bindgen};
+use worker::{Context, Delay, Env, Result, console_error, js_sys, web_sys, worker_sys};
 
 thread_local! {
     /// The settings cannot change within the life of an isolate.
@@ -36,9 +38,13 @@ thread_local! {
     static RANDOM: Cell<Option<u64>> = const { Cell::new(None) };
 }
 
-/// Answers a request.
-#[event(fetch)]
-async fn fetch(request: web_sys::Request, env: Env, ctx: Context) -> Result<web_sys::Response> {
+/// Answers a request: what the runtime calls. Where not even a refusal can be made, it gets the error.
+#[wasm_bindgen(wasm_bindgen = worker::wasm_bindgen)]
+pub fn fetch(request: web_sys::Request, env: Env, ctx: worker_sys::Context) -> JsValue {
+    at_once::begin(async { Ok(respond(request, env, Context::new(ctx)).await?.into()) })
+}
+
+async fn respond(request: web_sys::Request, env: Env, ctx: Context) -> Result<web_sys::Response> {
     crate::hs256::install();
     let (url, headers) = (request.url(), request.headers());
     let call = Call::new(&headers)?;
