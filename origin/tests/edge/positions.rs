@@ -1,11 +1,14 @@
 //! Positions in a long line with holes: the edge's, from the sketch of the board, against the origin's, from the line itself.
 
+use crate::edge_of;
 use crate::house::{Host, House};
-use crate::support::{SECRET, eventually};
+use crate::support::{Client, SECRET, Store, eventually};
 use anteroom_core::line::{Join, JoinLimits};
+use anteroom_core::poll::NEAR_MS;
 use anteroom_core::token::{TokenKeys, WaitingClaims};
 use anteroom_core::units::{EventId, Generation, Slot, Ticket};
 use serde_json::json;
+use std::time::Duration;
 
 const PEOPLE: u64 = 200_000;
 
@@ -42,7 +45,7 @@ async fn the_first_256_positions_are_exact_and_those_behind_within_one_percent()
     .await;
     let keys = TokenKeys::new(&[SECRET]).unwrap();
     let (mut asked, mut exact, mut worst) = (0, 0, 0.0_f64);
-    let edge = crate::support::Client::new(&house.base);
+    let edge = Client::new(&house.base);
     let tickets = (1..1_200).chain((0..4_000).map(|_| dice.u64(1_200..=PEOPLE)));
     for ticket in tickets {
         let claims = WaitingClaims {
@@ -73,4 +76,36 @@ async fn the_first_256_positions_are_exact_and_those_behind_within_one_percent()
         "{PEOPLE} tickets, {left} left; {asked} asked at both: the first 256 exact, the worst behind {:.2} % off",
         worst * 100.0
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_when_told_to_sees_no_number_go_up_from_one_edge_to_the_next() {
+    let origin = Store::Embedded.start(&[]).await;
+    let workers = [edge_of(origin.base(), "http://127.0.0.1:1"), edge_of(origin.base(), "http://127.0.0.1:1")];
+    let edges = workers.each_ref().map(|worker| Client::new(&worker.url()));
+    // Alone in asking about a room: each edge hears of it at every second poll only.
+    let person = async |room: String| {
+        origin.put(&room, json!({"admit_per_minute": 300, "burst": 1, "min_wait": []})).await;
+        let mut joined = Vec::new();
+        for _ in 0..150 {
+            joined.push(origin.join(&room).await);
+        }
+        let last = joined.pop().unwrap();
+        let token = last["waiting_token"].as_str().unwrap();
+        let mut position = last["position"].as_u64().unwrap();
+        let first = position;
+        for poll in 0..10 {
+            let told = edges[poll % edges.len()].status(token).await.ok(200);
+            let now = told["position"].as_u64().unwrap();
+            assert!(now <= position, "{room}, poll {poll}: {now} after {position}");
+            assert_eq!(told["stale"], false);
+            position = now;
+            // What the person does, as the answer says. In a long line the pause is longer; the shortest is the hardest.
+            tokio::time::sleep(Duration::from_millis(told["poll_after_ms"].as_u64().unwrap().min(NEAR_MS * 7 / 8)))
+                .await;
+        }
+        assert!(position < first, "and the line moves");
+    };
+    let [a, b, c, d] = ["a", "b", "c", "d"].map(|room| person(room.to_owned()));
+    tokio::join!(a, b, c, d);
 }
