@@ -4,7 +4,7 @@
 //!
 //! 1. [`Own::of`]: is the address one of the gate's own?
 //! 2. [`Facts`] of the request, and [`Gate::route`]: which room guards it, if any.
-//! 3. [`Shown`] and [`Visitor::verify`]: which session or place it proves.
+//! 3. [`Shown`] and [`Visitor`]: which session or place it proves.
 //! 4. [`Visit`]: what to do next, until the request goes to the site or a [`Scene`] is shown.
 //!
 //! [`carry`] says which headers, cookies and parameters go to the site and back.
