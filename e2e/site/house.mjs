@@ -70,10 +70,13 @@ export class House {
   /** The address of the origin's API. */
   get api() { return `http://127.0.0.1:${this.origin.port}/api/v1`; }
 
-  /** A room of its own at a host of its own, with these settings over those of `Room.USUAL`. */
-  async room(settings = {}) {
+  /**
+   * A room of its own at a host of its own, with these settings over those of `Room.USUAL`. Browsers take http for safe at hosts of
+   * `localhost`, and at no others.
+   */
+  async room(settings = {}, domain = "localhost") {
     this.#rooms += 1;
-    return Room.open(this, `sale-${this.#rooms}`, `sale-${this.#rooms}.localhost`, settings);
+    return Room.open(this, `sale-${this.#rooms}`, `sale-${this.#rooms}.${domain}`, settings);
   }
 
   /** Takes away what gives out places: at the origin's own gate its store, at the edge the origin. */

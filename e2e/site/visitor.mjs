@@ -9,7 +9,7 @@ import { PATIENCE, until } from "./until.mjs";
 
 const LAUNCH = {
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-  args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-component-update", "--disable-sync", "--disable-quic"],
+  args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-component-update", "--disable-sync", "--disable-quic", "--host-resolver-rules=MAP *.test 127.0.0.1"],
   // What is left by it must be met by pages as people have it.
   ignoreDefaultArgs: ["--disable-back-forward-cache"],
 };

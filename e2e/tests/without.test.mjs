@@ -50,6 +50,25 @@ describe("a browser that lacks something", { concurrency: 3 }, () => {
     assert.equal((await room.stats()).issued, 4);
   });
 
+  test("at a site without https, whose secure cookies no browser keeps, a reload keeps the place, and the turn leads in", async (t) => {
+    const room = await house.room({}, "test");
+    await room.crowd(3);
+    const visitor = await Visitor.come(t, room);
+    await visitor.go("/tickets");
+    await visitor.until("waiting");
+    const number = await visitor.number();
+    await visitor.page.reload();
+    await visitor.until("waiting");
+    assert.equal(await visitor.number(), number);
+    assert.equal((await room.stats()).issued, 4);
+    assert.equal((await visitor.context.cookies()).length, 0);
+    await room.admit(2);
+    await room.callNext();
+    await visitor.until("ready");
+    await visitor.page.click("button:has-text('Go in now')");
+    await visitor.until("shop");
+  });
+
   test("without JavaScript the page refreshes itself, the number falls, and a button leads in", async (t) => {
     const room = await house.room();
     await room.crowd(4);

@@ -19,13 +19,13 @@
   const sec = (ms) => Math.max(0, Math.floor(ms / 1000));
   const here = () => location.pathname + location.search;
   const carries = () => here().includes("anteroom_token=");
-  // Asked by trying: some browsers say that cookies are on and keep none.
+  // Asked by trying: some browsers say that cookies are on and keep none, or over http none that are secure, as ours are.
   const keeps = (() => {
-    const trial = "anteroom-trial=1";
+    const trial = "__Host-anteroom-trial=1", rules = "Path=/; Secure; SameSite=Lax";
     try {
-      document.cookie = `${trial}; Path=/; SameSite=Lax`;
+      document.cookie = `${trial}; ${rules}`;
       const kept = document.cookie.includes(trial);
-      document.cookie = `${trial}; Path=/; SameSite=Lax; Max-Age=0`;
+      document.cookie = `${trial}; ${rules}; Max-Age=0`;
       return kept;
     } catch { return false; }
   })();
