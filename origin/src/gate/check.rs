@@ -1,8 +1,8 @@
-//! `/gate/check`: forward authentication for another proxy. It judges the request that the proxy describes, and gives no place and no
-//! turn: the waiting page does.
+//! `/gate/check`: forward authentication for another proxy. It judges the request that the proxy describes. Places and turns are given
+//! to programs only, which read this very answer; to people the waiting page gives them.
 //!
-//! Whoever reaches this address from outside learns what a visit to the site would have shown them, and nothing is changed by it. What
-//! a proxy must not do is take its answer for a request that it did not describe, see [`anteroom_core::gate::check`].
+//! Whoever reaches this address from outside learns and gets what a visit to the site would have shown and given them. What a proxy
+//! must not do is take its answer for a request that it did not describe, see [`anteroom_core::gate::check`].
 
 use super::Gatekeeper;
 use super::show::{found, show};
@@ -29,7 +29,7 @@ pub(super) async fn check(State(gate): State<Arc<Gatekeeper>>, request: Request)
             return response;
         }
     };
-    let client = Client { may_join: false, may_enter: false, ..facts.client() };
+    let client = refusal.client(&facts);
     let Some(rules) = gate.rules.of(&gate.app.rooms) else {
         return refuse(&gate, &facts, client, refusal, Show::plain(Scene::Held, None));
     };
