@@ -1,12 +1,14 @@
 //! Programs, which read JSON: `docs/clients.md`.
 
-use crate::house::held;
+use crate::house::{held, quick};
 use crate::proxy::Proxy;
 use crate::support::eventually;
+use crate::support::issuer::Issuer;
 use serde_json::json;
 
 behind_every_proxy!(
     a_program_is_told_its_place_and_served_when_its_turn_has_come,
+    the_site_is_told_who_somebody_known_is,
     a_program_without_cookies_is_served_by_the_token_that_it_shows,
     a_program_without_cookies_is_handed_the_token_of_an_extended_session,
 );
@@ -33,6 +35,22 @@ async fn a_program_is_told_its_place_and_served_when_its_turn_has_come(proxy: Pr
     assert!(program.token("session").is_some());
     let got = program.ask("POST", "/api/orders", &[("accept", "application/json")], Some("{}")).await;
     assert_eq!(got.of_the_shop()["body"], "{}");
+}
+
+async fn the_site_is_told_who_somebody_known_is(proxy: Proxy) {
+    let issuer = Issuer::start().await;
+    let behind = proxy.before_with(&issuer.variables(), quick()).await;
+    let bearer = format!("Bearer {}", issuer.token("ann"));
+    let headers = [("accept", "application/json"), ("authorization", &bearer), ("anteroom-identity", "bob")];
+    let mut ann = behind.house.visitor();
+    let got = eventually("a turn", async || {
+        let got = ann.ask("GET", "/api/orders", &headers, None).await;
+        got.header("x-shop").is_some().then_some(got)
+    })
+    .await;
+    let asked = &got.of_the_shop()["headers"];
+    assert_eq!((&asked["anteroom-identity"], &asked["anteroom-event"]), (&json!(["ann"]), &json!(["sale"])));
+    assert_eq!(asked["authorization"], json!([bearer]), "the site may know it too");
 }
 
 async fn a_program_without_cookies_is_served_by_the_token_that_it_shows(proxy: Proxy) {

@@ -57,8 +57,13 @@ pub struct Behind {
 impl Proxy {
     /// Starts it in front of a site, with an origin beside it that has a room called `sale`.
     pub async fn before(self, settings: Value) -> Behind {
+        self.before_with(&[], settings).await
+    }
+
+    /// The same with more settings of the origin.
+    pub async fn before_with(self, more: &[(&str, &str)], settings: Value) -> Behind {
         let shop = Shop::open().await;
-        let site = Store::Embedded.start(&[("ANTEROOM_TRUSTED_PROXIES", "127.0.0.0/8")]).await;
+        let site = Store::Embedded.start(&[&[("ANTEROOM_TRUSTED_PROXIES", "127.0.0.0/8")], more].concat()).await;
         let running = self.start(site.base(), &shop.url());
         // What starts it asks the site something, to see whether it answers.
         shop.seen.requests.store(0, Ordering::SeqCst);

@@ -85,7 +85,6 @@ async fn the_site_is_told_who_is_inside_by_nobody_but_anteroom(proxy: Proxy) {
     ];
     let mut visitor = behind.house.visitor();
     behind.go(&mut visitor, "/").await;
-    // Whoever proves who they are would be told of by name; nobody has here.
     for (path, told) in
         [("/tickets", [Some("sale"), Some("1")]), ("/news", [None, None]), ("/assets/a.css", [None, None])]
     {
