@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 behind_every_proxy!(
     a_visitor_waits_goes_in_and_is_done,
     a_session_in_use_is_extended_and_its_cookie_handed_on,
+    an_extended_session_takes_no_cookie_of_the_sites_away,
     the_site_is_told_who_is_inside_by_nobody_but_anteroom,
     with_cookies_blocked_the_place_is_carried_by_hand,
     a_web_socket_opens_once_inside,
@@ -66,6 +67,22 @@ async fn a_session_in_use_is_extended_and_its_cookie_handed_on(proxy: Proxy) {
         let got = visitor.asset("/logo.png").await;
         got.of_the_shop();
         (end(visitor.token("session").unwrap()) >= first + 4).then_some(())
+    })
+    .await;
+}
+
+async fn an_extended_session_takes_no_cookie_of_the_sites_away(proxy: Proxy) {
+    let behind = proxy.before(json!({"burst": 100, "min_wait": [], "session_sec": 4})).await;
+    let mut visitor = behind.house.visitor();
+    behind.go(&mut visitor, "/").await;
+    let cookie = format!("__Host-anteroom-session-sale={}", visitor.token("session").unwrap());
+    let request = format!("GET /cookies HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncookie: {cookie}\r\n\r\n");
+    eventually("the session is extended", async || {
+        let answer = behind.house.raw(request.as_bytes()).await;
+        assert!(answer.contains("basket=7"), "{answer}");
+        // The shop sets one of that name as well, and short.
+        let set = answer.lines().filter_map(|line| line.split_once("__Host-anteroom-session-sale="));
+        set.map(|(_, value)| value.len()).max().filter(|length| *length > 100).map(|_| ())
     })
     .await;
 }

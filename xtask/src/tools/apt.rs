@@ -87,8 +87,8 @@ pub fn ensure_korean() -> Result<()> {
 #[derive(Debug)]
 pub struct Unpacked {
     program: &'static str,
-    /// The package of the same machine that has it; where in the package it is, and, on others, on the machine.
     package: &'static str,
+    /// Where it is below the root of a machine that has it. The first is where it is in the package.
     folders: &'static [&'static str],
     /// What makes it say its version and nothing else.
     version: &'static str,
