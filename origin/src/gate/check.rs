@@ -10,7 +10,7 @@ use super::site::add;
 use super::told::Told;
 use super::visit::{Show, Verdict};
 use anteroom_core::gate::check::{Refusal, WAIT_PATH};
-use anteroom_core::gate::{Client, Facts, Passed, Reads, Scene, carry, escaped, with_parameter};
+use anteroom_core::gate::{Client, Facts, Passed, Reads, Scene, carry, escaped, with_ours, with_parameter};
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -53,7 +53,8 @@ fn refuse(gate: &Gatekeeper, facts: &Facts<'_>, client: Client, refusal: Refusal
     match refusal {
         Refusal::Answer if client.reads == Reads::Page && !refused => {
             let to = carry::site_target(facts);
-            found(&with_parameter(WAIT_PATH, "to", &escaped(&to)))
+            // Whoever has no cookies carries the place in the address.
+            found(&with_ours(&with_parameter(WAIT_PATH, "to", &escaped(&to)), |name| facts.parameter(name)))
         }
         Refusal::Answer => show(gate, facts, client.reads, shown),
         Refusal::Status => {

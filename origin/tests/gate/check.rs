@@ -27,6 +27,8 @@ async fn nobody_gets_in_or_a_place_by_being_asked_about_who_would_not_see_it() {
     assert_eq!((got.status, &got.refused("NOT_READY")["status"]), (401, &json!(null)));
     let got = check(&mut visitor, &traefik("/tickets?a=b&c", "GET")).await;
     assert_eq!((got.status, got.header("location")), (302, Some("/gate/wait?to=/tickets%3Fa%3Db%26c")));
+    let got = check(&mut visitor, &traefik("/tickets?a=b&anteroom_token=t.o.k", "GET")).await;
+    assert_eq!(got.header("location"), Some("/gate/wait?to=/tickets%3Fa%3Db&anteroom_token=t.o.k"), "carried by hand");
     let got = visitor.ask("GET", "/gate/check/tickets?a=b", &BROWSER, None).await;
     assert_eq!((got.status, got.header("location")), (302, Some("/gate/wait?to=/tickets%3Fa%3Db")));
     // A program behind nginx is shown the place in place; a script or a picture would not see any.

@@ -119,6 +119,8 @@ async fn with_cookies_blocked_the_place_is_carried_by_hand(proxy: Proxy) {
     let behind = proxy.before(held()).await;
     let mut blocked = behind.house.visitor().without_cookies();
     let token = behind.go(&mut blocked, "/tickets").await.by_hand().unwrap();
+    let again = behind.go(&mut blocked, &format!("/tickets?a=b&anteroom_token={token}")).await;
+    assert_eq!(again.is_page("line").by_hand(), Some(token.clone()));
     let again = blocked.page(&format!("/gate/wait?to=/tickets&anteroom_token={token}")).await;
     assert_eq!(again.is_page("line").by_hand(), Some(token.clone()));
     assert_eq!(behind.house.api.stats("sale").await["issued"], 1, "a place is kept");
