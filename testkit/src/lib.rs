@@ -4,7 +4,7 @@
 //! it. Out of scope: clients, and anything that a shipped binary uses.
 
 mod process;
-pub use process::free_port;
+pub use process::{Process, free_port};
 
 pub mod redis;
 pub mod workerd;

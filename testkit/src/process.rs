@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 /// A process that ends with this value, at once (SIGKILL).
 #[derive(Debug)]
-pub(crate) struct Process(Child);
+pub struct Process(Child);
 
 impl Process {
     /// Starts it, with what it says added to the file `log`; returns when it answers. `None`: it has ended, or did not answer within

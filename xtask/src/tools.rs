@@ -6,6 +6,7 @@
 pub mod apt;
 pub mod crates;
 pub mod npm;
+pub mod pypi;
 
 use std::{
     env,
@@ -13,7 +14,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::command::{at_root, succeed};
 
@@ -29,7 +30,12 @@ pub fn equip(command: &mut Command) -> Result<&mut Command> {
         folders.push(crates::bin(tool)?);
     }
     folders.push(npm::file(".bin")?);
-    folders.push(apt::nginx()?);
+    for tool in [&apt::NGINX, &apt::CADDY] {
+        folders.push(apt::unpacked(tool)?);
+    }
+    for tool in pypi::ALL {
+        folders.push(pypi::folder(tool)?);
+    }
     folders.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
     command
         .env("PATH", env::join_paths(folders)?)
@@ -83,4 +89,12 @@ pub fn folder_of(program: &str) -> Option<PathBuf> {
 
 fn is_present(program: &str) -> bool {
     folder_of(program).is_some()
+}
+
+/// Makes sure that a program runs on this machine: a file that is there may be for another one.
+fn runs(program: &Path, version: &str) -> Result<()> {
+    let output = at_root(program)?.arg(version).output().with_context(|| program.display().to_string())?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{} does not run: {}", program.display(), said.trim());
+    Ok(())
 }

@@ -62,16 +62,25 @@ impl Hops {
     }
 
     fn ends_here(&self, name: &str) -> bool {
-        HOP_BY_HOP.contains(&name) || name.starts_with(HEADERS) || self.0.iter().any(|named| named == name)
+        HOP_BY_HOP.contains(&name) || begins(name, HEADERS) || self.0.iter().any(|named| named == name)
     }
 }
 
 /// Whether a header, its name in lower case, tells a site of proxies before it: of whom they forwarded for, and what was asked of them.
 /// From anybody but a trusted proxy it is made up, and a site may believe any of the family.
 pub fn is_forwarded(name: &str) -> bool {
-    ["forwarded", "x-real-ip", "true-client-ip", "cf-connecting-ip"].contains(&name)
-        || name.starts_with("x-forwarded-")
-        || name.starts_with("x-original-")
+    let is = |known: &&str| begins(name, known) && name.len() == known.len();
+    ["forwarded", "x-real-ip", "true-client-ip", "cf-connecting-ip"].iter().any(is)
+        || begins(name, "x-forwarded-")
+        || begins(name, "x-original-")
+}
+
+/// Whether the name of a header begins like that for a site to which everything but letters and digits is the same: whatever is behind
+/// CGI, WSGI and their like makes a variable of the name, and so takes `anteroom_identity` and `anteroom.identity` for
+/// `anteroom-identity`.
+fn begins(name: &str, prefix: &str) -> bool {
+    let read = name.bytes().map(|byte| if byte.is_ascii_alphanumeric() { byte } else { b'-' });
+    name.len() >= prefix.len() && read.zip(prefix.bytes()).all(|(read, known)| read == known)
 }
 
 /// The cookies of the site, ours taken out; `None` when none is left.
@@ -191,17 +200,26 @@ mod tests {
         for name in ["connection", "keep-alive", "te", "transfer-encoding", "upgrade", "x-secret", "close"] {
             assert!(!hops.goes_up(name) && !hops.comes_down(name), "{name}");
         }
-        for name in ["anteroom-event", "anteroom-token", "anteroom-edge-token", "anteroom-session"] {
+        for name in ["anteroom-event", "anteroom-token", "anteroom-edge-token", "anteroom-session", "anteroom_identity"]
+        {
             assert!(!hops.goes_up(name) && !hops.comes_down(name), "{name}");
         }
-        for name in ["host", "content-length", "range", "accept-encoding", "x-other", "sec-websocket-key"] {
+        for name in ["host", "content-length", "range", "accept-encoding", "x-other", "sec-websocket-key", "anteroom"] {
             assert!(hops.goes_up(name) && hops.comes_down(name), "{name}");
         }
     }
 
     #[test]
     fn what_proxies_say_is_known_by_its_name() {
-        for name in ["forwarded", "x-real-ip", "x-forwarded-for", "x-forwarded-proto", "x-original-uri"] {
+        for name in [
+            "forwarded",
+            "x-real-ip",
+            "x-forwarded-for",
+            "x-forwarded-proto",
+            "x-original-uri",
+            "x_real_ip",
+            "x_forwarded-for",
+        ] {
             assert!(is_forwarded(name), "{name}");
         }
         assert!(!is_forwarded("forward") && !is_forwarded("x-request-id") && !is_forwarded("host"));

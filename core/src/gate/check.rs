@@ -3,7 +3,7 @@
 //! Each kind of proxy describes the request in its own way. Some of these headers can be written by the visitor where the proxy in use
 //! does not set them, so a description never wins over another one: all that are there must agree, or nothing is admitted.
 
-use super::request::Facts;
+use super::request::{Client, Facts, Reads};
 use crate::code::ErrorCode;
 
 /// The address that is asked.
@@ -72,6 +72,19 @@ impl<'a> Description<'a> {
             Some(facts) if !self.contradicted => Ok((facts, refusal)),
             _ => Err(ErrorCode::InvalidRequest),
         }
+    }
+}
+
+impl Refusal {
+    /// What a check may do for whoever makes the request that it is about. O(length of the headers).
+    ///
+    /// A program reads the answer of the check itself, where that is handed to it: there it is given its place, and its turn is taken,
+    /// as at any gate. It knows no other address. Everybody else is shown the waiting page, which does both; until then a check is a
+    /// question and changes nothing.
+    pub fn client(self, facts: &Facts<'_>) -> Client {
+        let client = facts.client();
+        let reads_it = self == Refusal::Answer && client.reads == Reads::Data;
+        Client { may_join: client.may_join && reads_it, may_enter: client.may_enter && reads_it, ..client }
     }
 }
 
@@ -145,6 +158,23 @@ mod tests {
         }
         for added in [("x-original-uri", "/assets/x"), ("x-forwarded-uri", "/assets/x")] {
             assert_eq!(judged("GET", "/gate/check/a", &[HOST, added]), Err(ErrorCode::InvalidRequest), "{added:?}");
+        }
+    }
+
+    #[test]
+    fn only_programs_that_read_the_answer_of_a_check_get_something_by_it() {
+        for (accept, refusal, gets) in [
+            ("application/json", Refusal::Answer, (true, true)),
+            ("*/*", Refusal::Answer, (false, true)),
+            ("application/json", Refusal::Status, (false, false)),
+            ("text/html", Refusal::Answer, (false, false)),
+            ("text/html", Refusal::Status, (false, false)),
+            ("image/*", Refusal::Answer, (false, false)),
+        ] {
+            let mut facts = Facts::new("GET", "/tickets");
+            facts.header("accept", accept);
+            let client = refusal.client(&facts);
+            assert_eq!((client.may_join, client.may_enter), gets, "{accept} {refusal:?}");
         }
     }
 

@@ -1,8 +1,8 @@
-//! `/gate/check`: forward authentication for another proxy. It judges the request that the proxy describes, and gives no place and no
-//! turn: the waiting page does.
+//! `/gate/check`: forward authentication for another proxy. It judges the request that the proxy describes. Places and turns are given
+//! to programs only, which read this very answer; to people the waiting page gives them.
 //!
-//! Whoever reaches this address from outside learns what a visit to the site would have shown them, and nothing is changed by it. What
-//! a proxy must not do is take its answer for a request that it did not describe, see [`anteroom_core::gate::check`].
+//! Whoever reaches this address from outside learns and gets what a visit to the site would have shown and given them. What a proxy
+//! must not do is take its answer for a request that it did not describe, see [`anteroom_core::gate::check`].
 
 use super::Gatekeeper;
 use super::show::{found, show};
@@ -10,7 +10,7 @@ use super::site::add;
 use super::told::Told;
 use super::visit::{Show, Verdict};
 use anteroom_core::gate::check::{Refusal, WAIT_PATH};
-use anteroom_core::gate::{Client, Facts, Passed, Reads, Scene, carry, escaped, with_parameter};
+use anteroom_core::gate::{Client, Facts, Passed, Reads, Scene, carry, escaped, with_ours, with_parameter};
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -29,7 +29,7 @@ pub(super) async fn check(State(gate): State<Arc<Gatekeeper>>, request: Request)
             return response;
         }
     };
-    let client = Client { may_join: false, may_enter: false, ..facts.client() };
+    let client = refusal.client(&facts);
     let Some(rules) = gate.rules.of(&gate.app.rooms) else {
         return refuse(&gate, &facts, client, refusal, Show::plain(Scene::Held, None));
     };
@@ -53,7 +53,8 @@ fn refuse(gate: &Gatekeeper, facts: &Facts<'_>, client: Client, refusal: Refusal
     match refusal {
         Refusal::Answer if client.reads == Reads::Page && !refused => {
             let to = carry::site_target(facts);
-            found(&with_parameter(WAIT_PATH, "to", &escaped(&to)))
+            // Whoever has no cookies carries the place in the address.
+            found(&with_ours(&with_parameter(WAIT_PATH, "to", &escaped(&to)), |name| facts.parameter(name)))
         }
         Refusal::Answer => show(gate, facts, client.reads, shown),
         Refusal::Status => {

@@ -39,6 +39,9 @@ async fn the_site_gets_the_request_as_it_came(host: Host) {
         ("forwarded", "for=203.0.113.9"),
         ("x-real-ip", "203.0.113.9"),
         ("anteroom-identity", "root"),
+        ("anteroom_identity", "root"),
+        ("anteroom.identity", "root"),
+        ("x_forwarded_for", "1.2.3.4"),
         ("anteroom-ticket", "0"),
         ("connection", "x-between, keep-alive"),
         ("x-between", "1"),
@@ -60,7 +63,16 @@ async fn the_site_gets_the_request_as_it_came(host: Host) {
     assert_eq!(headers["anteroom-ticket"], json!(["1"]));
     assert_eq!(headers["accept-encoding"], json!(["br"]));
     assert_eq!(headers["content-length"], json!(["4"]));
-    for gone in ["forwarded", "x-real-ip", "anteroom-identity", "x-between", "proxy-authorization", "te"] {
+    for gone in [
+        "forwarded",
+        "x-real-ip",
+        "anteroom-identity",
+        "anteroom_identity",
+        "x_forwarded_for",
+        "x-between",
+        "proxy-authorization",
+        "te",
+    ] {
         assert_eq!(headers.get(gone), None, "{gone}");
     }
 }

@@ -1,6 +1,6 @@
 //! Forward authentication, as each proxy asks. The edge has none: it stands in the way itself, and a proxy beside an origin asks that.
 
-use crate::house::{BROWSER, Host, House, Visitor, quick};
+use crate::house::{BROWSER, Host, House, Visitor, held, quick};
 use crate::support::client::claims_of;
 use crate::support::eventually;
 use serde_json::json;
@@ -20,21 +20,55 @@ async fn check(visitor: &mut Visitor, headers: &[(&str, &str)]) -> crate::house:
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_gets_in_or_a_place_by_being_asked_about() {
+async fn nobody_gets_in_or_a_place_by_being_asked_about_who_would_not_see_it() {
     let house = House::open(Host::Native, quick()).await;
     let mut visitor = house.visitor();
     let got = check(&mut visitor, &nginx("/tickets?a=b", "GET")).await;
     assert_eq!((got.status, &got.refused("NOT_READY")["status"]), (401, &json!(null)));
     let got = check(&mut visitor, &traefik("/tickets?a=b&c", "GET")).await;
     assert_eq!((got.status, got.header("location")), (302, Some("/gate/wait?to=/tickets%3Fa%3Db%26c")));
+    let got = check(&mut visitor, &traefik("/tickets?a=b&anteroom_token=t.o.k", "GET")).await;
+    assert_eq!(got.header("location"), Some("/gate/wait?to=/tickets%3Fa%3Db&anteroom_token=t.o.k"), "carried by hand");
     let got = visitor.ask("GET", "/gate/check/tickets?a=b", &BROWSER, None).await;
     assert_eq!((got.status, got.header("location")), (302, Some("/gate/wait?to=/tickets%3Fa%3Db")));
-    let program = [("accept", "application/json"), ("x-forwarded-uri", "/tickets"), ("x-forwarded-method", "POST")];
-    let got = check(&mut visitor, &program).await;
-    got.refused("NOT_READY");
-    assert_eq!(got.status, 403);
+    // A program behind nginx is shown the place in place; a script or a picture would not see any.
+    for headers in [
+        &[("accept", "application/json"), ("x-original-uri", "/tickets")][..],
+        &[("accept", "*/*"), ("x-forwarded-uri", "/tickets")],
+        &[("accept", "image/*"), ("x-forwarded-uri", "/tickets")],
+        &[("accept", "application/json"), ("x-forwarded-uri", "/tickets"), ("x-forwarded-method", "HEAD")],
+    ] {
+        check(&mut visitor, headers).await.refused("NOT_READY");
+    }
     assert_eq!(house.api.stats("sale").await["issued"], 0);
     assert!(visitor.cookies.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_reads_the_answer_gets_its_place_and_its_turn_by_it() {
+    let house = House::open(Host::Native, held()).await;
+    let program = [("accept", "application/json"), ("x-forwarded-uri", "/tickets"), ("x-forwarded-method", "POST")];
+    let (mut keeps, mut blocked) = (house.visitor(), house.visitor().without_cookies());
+    let told = check(&mut keeps, &program).await;
+    assert_eq!((told.status, &told.refused("NOT_READY")["position"]), (403, &json!(1)));
+    let token = check(&mut blocked, &program).await.refused("NOT_READY")["waiting_token"].as_str().unwrap().to_owned();
+    let carrying = [&program[..], &[("anteroom-token", token.as_str())]].concat();
+    for _ in 0..2 {
+        assert_eq!(check(&mut keeps, &program).await.refused("NOT_READY")["position"], 1);
+        assert_eq!(check(&mut blocked, &carrying).await.refused("NOT_READY")["position"], 2);
+    }
+    assert_eq!(house.api.stats("sale").await["issued"], 2);
+    house.api.put("sale", quick()).await;
+    house.api.put("sale", json!({"mode": "line"})).await;
+    house.api.ready(&token).await;
+    let got = check(&mut keeps, &program).await;
+    assert_eq!((got.status, got.header("anteroom-ticket"), got.cookies().len()), (200, Some("1"), 1));
+    assert!(keeps.token("session").is_some());
+    let got = check(&mut blocked, &carrying).await;
+    let session = got.header("anteroom-token").unwrap().to_owned();
+    assert_eq!((got.status, got.header("anteroom-ticket")), (200, Some("2")));
+    let got = check(&mut blocked, &[&program[..], &[("anteroom-token", session.as_str())]].concat()).await;
+    assert_eq!((got.status, got.header("anteroom-ticket")), (200, Some("2")));
 }
 
 #[tokio::test(flavor = "multi_thread")]

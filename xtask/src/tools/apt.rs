@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::{folder_of, is_present};
+use super::{folder_of, is_present, runs};
 use crate::{
     built,
     command::{at_root, succeed},
@@ -82,46 +82,76 @@ pub fn ensure_korean() -> Result<()> {
     Ok(())
 }
 
-/// The folder of nginx's program: where the system has it, or else where [`ensure_nginx`] puts it.
-pub fn nginx() -> Result<PathBuf> {
-    let system = || ["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from).into_iter().find(|folder| has_nginx(folder));
-    match folder_of("nginx").or_else(system) {
-        Some(folder) => Ok(folder),
-        None => Ok(built::target()?.join("tools/nginx/usr/sbin")),
+/// A program that is unpacked from its package and not installed: installing it would set up a service and start it on port 80, and the
+/// tests want no more than the program, started with configurations of their own. It needs no library that is not on every Debian.
+#[derive(Debug)]
+pub struct Unpacked {
+    program: &'static str,
+    package: &'static str,
+    /// Where it is below the root of a machine that has it. The first is where it is in the package.
+    folders: &'static [&'static str],
+    /// What makes it say its version and nothing else.
+    version: &'static str,
+}
+
+impl Unpacked {
+    /// The name of the program.
+    pub fn program(&self) -> &'static str {
+        self.program
     }
 }
 
-/// Makes sure that there is a program nginx.
-///
-/// The package is unpacked and not installed: installing it would set up a service and start it on port 80, and the tests want no
-/// more than the program, started with configurations of their own. The libraries it needs (PCRE2, OpenSSL, zlib) are on every Debian.
-pub fn ensure_nginx() -> Result<()> {
-    let program = nginx()?.join("nginx");
+/// A proxy beside which the origin runs.
+pub const NGINX: Unpacked =
+    Unpacked { program: "nginx", package: "nginx", folders: &["usr/sbin", "usr/local/sbin"], version: "-v" };
+/// Another.
+pub const CADDY: Unpacked =
+    Unpacked { program: "caddy", package: "caddy", folders: &["usr/bin", "usr/local/bin"], version: "version" };
+
+/// The folder of its program: where the system has it, or else where [`ensure_unpacked`] puts it.
+pub fn unpacked(tool: &Unpacked) -> Result<PathBuf> {
+    let has = |folder: &PathBuf| folder.join(tool.program).is_file();
+    // An administrator's folders are on nobody else's PATH.
+    let system = || tool.folders.iter().map(|folder| Path::new("/").join(folder)).find(has);
+    match folder_of(tool.program).or_else(system) {
+        Some(folder) => Ok(folder),
+        None => Ok(unpacked_at(tool)?.join(tool.folders[0])),
+    }
+}
+
+/// Makes sure that it is there, unpacking its package when it is not.
+pub fn ensure_unpacked(tool: &Unpacked) -> Result<()> {
+    let program = unpacked(tool)?.join(tool.program);
     if !program.is_file() {
-        println!("nginx is missing; unpacking its package without installing it");
-        let folder = built::target()?.join("tools/nginx");
-        fs::create_dir_all(&folder)?;
-        succeed(apt_get()?.args(["update", "--quiet"]))?;
-        succeed(at_root("apt-get")?.args(["download", "--quiet", "nginx"]).current_dir(&folder))?;
-        for file in fs::read_dir(&folder)? {
-            let path = file?.path();
-            if path.extension().is_some_and(|extension| extension == "deb") {
-                succeed(at_root("dpkg-deb")?.arg("--extract").arg(&path).arg(&folder))?;
-                fs::remove_file(&path)?;
-            }
+        println!("{} is missing; unpacking its package without installing it", tool.program);
+        unpack(tool).with_context(|| {
+            format!("{} is needed and could not be unpacked; install it by hand and run this again", tool.program)
+        })?;
+    }
+    runs(&program, tool.version)
+}
+
+fn unpack(tool: &Unpacked) -> Result<()> {
+    let folder = unpacked_at(tool)?;
+    fs::create_dir_all(&folder)?;
+    succeed(apt_get()?.args(["update", "--quiet"]))?;
+    succeed(at_root("apt-get")?.args(["download", "--quiet", tool.package]).current_dir(&folder))?;
+    for file in fs::read_dir(&folder)? {
+        let path = file?.path();
+        if path.extension().is_some_and(|extension| extension == "deb") {
+            succeed(at_root("dpkg-deb")?.arg("--extract").arg(&path).arg(&folder))?;
+            fs::remove_file(&path)?;
         }
     }
-    let output = at_root(&program)?.arg("-v").output().with_context(|| program.display().to_string())?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{} does not run: {}", program.display(), said.trim());
     Ok(())
 }
 
-fn has_nginx(folder: &Path) -> bool {
-    folder.join("nginx").is_file()
+fn unpacked_at(tool: &Unpacked) -> Result<PathBuf> {
+    Ok(built::target()?.join("tools").join(tool.program))
 }
 
-fn install(package: &str) -> Result<()> {
+/// Installs a package.
+pub fn install(package: &str) -> Result<()> {
     if !is_present("apt-get") {
         bail!("there is no apt-get on this machine");
     }
