@@ -1,7 +1,7 @@
 //! Programs and targets that must be on the machine, and how they come there.
 //!
-//! What the tests call is found first in `target/tools/` and `e2e/node_modules/`: [`equip`] gives a command the PATH and the
-//! variables for it, so that no tool looks for another one on the network.
+//! What the tests call is found first in `target/tools/` and `e2e/node_modules/`, and then as the PATH says: [`equip`] gives a command
+//! the PATH and the variables for it, so that no tool looks for another one on the network.
 
 pub mod apt;
 pub mod crates;
@@ -30,13 +30,14 @@ pub fn equip(command: &mut Command) -> Result<&mut Command> {
         folders.push(crates::bin(tool)?);
     }
     folders.push(npm::file(".bin")?);
-    for tool in [&apt::NGINX, &apt::CADDY] {
-        folders.push(apt::unpacked(tool)?);
-    }
     for tool in pypi::ALL {
         folders.push(pypi::folder(tool)?);
     }
     folders.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
+    // Last: it may be a folder of the system's, with programs of every kind that are not the ones on the PATH.
+    for tool in [&apt::NGINX, &apt::CADDY] {
+        folders.push(apt::unpacked(tool)?);
+    }
     command
         .env("PATH", env::join_paths(folders)?)
         .env("WASM_BINDGEN_BIN", crates::bin(&crates::WASM_BINDGEN)?.join("wasm-bindgen"))
@@ -97,4 +98,25 @@ fn runs(program: &Path, version: &str) -> Result<()> {
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{} does not run: {}", program.display(), said.trim());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsStr;
+
+    #[test]
+    fn nothing_but_our_own_tools_comes_before_what_the_path_says() {
+        let mut command = Command::new("true");
+        equip(&mut command).unwrap();
+        let path = command.get_envs().find(|(name, _)| *name == OsStr::new("PATH")).unwrap().1.unwrap();
+        let given: Vec<_> = env::split_paths(&env::var_os("PATH").unwrap()).collect();
+        let folders: Vec<_> = env::split_paths(path).collect();
+        let at = folders.windows(given.len()).position(|some| some == given).expect("the PATH is there as it was");
+        let root = crate::command::root().unwrap();
+        let target = crate::built::target().unwrap();
+        for folder in &folders[..at] {
+            assert!(folder.starts_with(&root) || folder.starts_with(&target), "{}", folder.display());
+        }
+    }
 }
